@@ -1,0 +1,137 @@
+"""Data parts on the reading side: a chunk's bytes, checked against its digest when they are first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from etui import digest
+from etui.errors import error, shown
+from etui.limits import Limits
+from etui.storage.base import ArtifactReader, ByteSource
+from etui.storage.safetensors import Header, read_header
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A box of a tensor and where its bytes are.
+
+    Attributes:
+        part, tensor: the data part and the tensor in it.
+        digest: digest of the tensor's bytes.
+        offset, shape: the box within the logical tensor; `None` where the chunk is the whole tensor.
+    """
+
+    part: str
+    tensor: str
+    digest: str
+    offset: tuple[int, ...] | None = None
+    shape: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DataPart:
+    """A data part as the manifest lists it: sizes in bytes."""
+
+    size: int
+    header_size: int
+    header_digest: str
+
+
+class DataParts:
+    """All data parts of one open artifact.
+
+    A part's header is read when one of its tensors is first asked for, or by `check_all`.
+    """
+
+    def __init__(
+        self, reader: ArtifactReader, parts: Mapping[str, DataPart], *, verify: bool, limits: Limits
+    ) -> None:
+        self._reader = reader
+        self._parts = parts
+        self._verify = verify
+        self._limits = limits
+        self._headers: dict[str, Header] = {}
+        self._sources: dict[str, ByteSource] = {}
+        self._claims: dict[str, set[str]] = {name: set() for name in parts}
+        self._checked: set[tuple[str, str]] = set()
+
+    def claim(self, part: object, tensor: object, where: str) -> None:
+        """Note that a document's chunk names a tensor; each tensor may be named once (S-9)."""
+        claimed = self._claims.get(part) if isinstance(part, str) else None
+        if claimed is None:
+            raise error("reference-missing", where=where, found=f"no data part {shown(part)} in the manifest")
+        if not isinstance(tensor, str):
+            raise error("reference-missing", where=where, found=f"{shown(tensor)} in place of a tensor's name")
+        if tensor in claimed:
+            raise error("tensor-unreferenced", where=where, found=f"a second chunk names {shown(tensor)} of {part}")
+        claimed.add(tensor)
+
+    def header(self, part: str) -> Header:
+        """The header of a data part, checked against the manifest and against the documents' chunks."""
+        if part not in self._headers:
+            entry = self._parts[part]
+            source = self._reader.source(part)
+            header = read_header(source, part, self._limits)
+            found = digest.of(source.view(0, header.size), entry.header_digest.partition(":")[0])
+            if header.size != entry.header_size or found != entry.header_digest:
+                raise error(
+                    "digest-mismatch",
+                    where=f"{part}, header",
+                    found=f"{header.size} bytes with {found}, not {entry.header_size} with {entry.header_digest}",
+                )
+            unnamed = header.entries.keys() - self._claims[part]
+            if unnamed:
+                raise error("tensor-unreferenced", where=part, found=f"no chunk names {shown(min(unnamed))}")
+            self._sources[part] = source
+            self._headers[part] = header
+        return self._headers[part]
+
+    def fetch(self, chunk: Chunk, dtype: str, shape: tuple[int, ...], *, verify: bool = False) -> memoryview:
+        """The bytes of a chunk: read-only, mapped where the storage can.
+
+        Args:
+            chunk: which.
+            dtype: the dtype that the document says (W-4).
+            shape: the shape that the document says (W-9).
+            verify: check the digest even if the artifact was opened without checks, or checked it before.
+
+        Raises:
+            InvalidError: ``reference-missing``, ``chunk-mismatch``, ``bool-value``.
+            IntegrityError: ``digest-mismatch``.
+        """
+        header = self.header(chunk.part)
+        entry = header.entries.get(chunk.tensor)
+        where = f"{chunk.part}, tensor {shown(chunk.tensor)}"
+        if entry is None:
+            raise error("reference-missing", where=where, found="the data part has no such tensor")
+        if (entry.dtype, entry.shape) != (dtype, shape):
+            raise error(
+                "chunk-mismatch",
+                where=where,
+                found=f"{entry.dtype}{list(entry.shape)}, and {dtype}{list(shape)} in the document",
+            )
+        view = self._sources[chunk.part].view(header.size + entry.begin, entry.end - entry.begin)
+        key = (chunk.part, chunk.tensor)
+        if verify or key not in self._checked:
+            if verify or self._verify:
+                found = digest.of(view, chunk.digest.partition(":")[0])
+                if found != chunk.digest:
+                    raise error("digest-mismatch", where=where, found=f"{found}, not {chunk.digest}")
+            if dtype == "bool":
+                _check_bools(view, where)
+            self._checked.add(key)
+        return view
+
+    def check_all(self) -> None:
+        """Read and check the header of every data part (S-1 to S-9)."""
+        for part in self._parts:
+            self.header(part)
+
+
+def _check_bools(view: memoryview, where: str) -> None:
+    values = np.frombuffer(view, np.uint8)
+    if values.size and values.max() > 1:
+        raise error("bool-value", where=where, found=f"a byte of {values.max()}")

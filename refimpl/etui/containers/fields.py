@@ -1,0 +1,138 @@
+"""Checks of a document's fields that every container makes in the same way (SPEC.md chapter 18.3)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from etui._version import SPEC_VERSION
+from etui.errors import error, shown
+from etui.limits import DEFAULT_LIMITS, Limits
+
+Json = Any
+"""A tree as `etui.canonical` decodes it: dict, list, str, int, float, bool, None; in MessagePack also bytes and StoredTensor."""
+
+_VERSION = re.compile(r"(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})")
+_NAMESPACED = re.compile(r"[a-z][a-z0-9_]*:[^\x00-\x20\x7f]+")
+
+
+def parse_version(text: Json, where: str) -> tuple[int, int]:
+    """Split `major.minor`.
+
+    Raises:
+        InvalidError: ``version-form``.
+        UnsupportedError: ``version-unsupported``, another major version.
+    """
+    match = _VERSION.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise error("version-form", where=where, found=shown(text))
+    major, minor = int(match[1]), int(match[2])
+    if major != int(SPEC_VERSION.split(".")[0]):
+        raise error("version-unsupported", where=where, found=shown(text))
+    return major, minor
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a container's decoder needs to know about the document that it decodes.
+
+    Attributes:
+        document: the part's name, for messages.
+        code: the document's form code, for example ``"config-form"``.
+        newer: the document is of a higher minor version, so that unknown fields are kept and not refused (Q-6).
+        limits: the reader's limits.
+    """
+
+    document: str
+    code: str
+    newer: bool = False
+    limits: Limits = DEFAULT_LIMITS
+
+    def place(self, path: str) -> str:
+        """The place in the document as messages show it."""
+        return f"{self.document} at {path}" if path else self.document
+
+    def fail(self, path: str, found: str) -> Exception:
+        """The document's form error; the caller raises it."""
+        return error(self.code, where=self.place(path), found=found)
+
+    def fields(
+        self, node: Json, path: str, required: Collection[str], optional: Collection[str] = ()
+    ) -> dict[str, Json]:
+        """Check that `node` is a map with the given fields; return the fields that are to be kept without meaning."""
+        if not isinstance(node, dict):
+            raise self.fail(path, f"{shown(node)} in place of a map")
+        for name in required:
+            if name not in node:
+                raise self.fail(path, f"no field {name!r}")
+        extra = {}
+        for name, value in node.items():
+            if name in required or name in optional:
+                continue
+            if not (self.newer or name.startswith("x-")):
+                raise self.fail(path, f"unknown field {shown(name)}")
+            extra[name] = value
+        return extra
+
+    def typed(self, node: Mapping[str, Json], name: str, kind: type | tuple[type, ...], path: str) -> Any:
+        """The field `name`, checked to be exactly of the JSON type `kind` (a bool is no integer)."""
+        value = node[name]
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        if type(value) not in kinds:
+            raise self.fail(f"{path}/{name}" if path else name, f"{shown(value)} has the wrong type")
+        return value
+
+    def filled(self, node: Mapping[str, Json], name: str, kind: type, path: str) -> Any:
+        """An optional list or map: empty if absent, refused if present and empty (one form for one content)."""
+        if name not in node:
+            return kind()
+        value = self.typed(node, name, kind, path)
+        if not value:
+            raise self.fail(f"{path}/{name}" if path else name, "an empty field that must be left out")
+        return value
+
+    def natural(self, node: Mapping[str, Json], name: str, path: str) -> int:
+        """The field `name`, checked to be a non-negative integer."""
+        value: int = self.typed(node, name, int, path)
+        if value < 0:
+            raise self.fail(f"{path}/{name}", f"{value} is negative")
+        return value
+
+    def strings(self, value: Json, path: str) -> list[str]:
+        """`value`, checked to be a list of strings."""
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise self.fail(path, f"{shown(value)} in place of a list of strings")
+        return value
+
+
+def open_document(
+    tree: dict[str, Json], document: str, kind: str, limits: Limits, required: Collection[str], optional: Collection[str]
+) -> tuple[Context, dict[str, Json]]:
+    """Check `format`, `version` and the top-level fields; return the context and the unknown fields to keep."""
+    code = f"{kind}-form"
+    context = Context(document, code, limits=limits)
+    if "version" not in tree:
+        raise error("version-form", where=document, found="no field 'version'")
+    _, minor = parse_version(tree["version"], document)
+    context = Context(document, code, minor > int(SPEC_VERSION.split(".")[1]), limits)
+    extra = context.fields(tree, "", {"format", "version", *required}, optional)
+    expected = "etui" if kind == "manifest" else f"etui-{kind}"
+    if tree["format"] != expected:
+        raise context.fail("format", f"{shown(tree['format'])} in place of {expected!r}")
+    return context, extra
+
+
+def check_namespaced(text: Json, where: str) -> str:
+    """Check the form ``namespace:name`` of an op, an algorithm or a class (C-8, C-9).
+
+    Raises:
+        InvalidError: ``op-form``.
+        UnsupportedError: ``op-unknown``, a name in the namespace core that this version does not define.
+    """
+    if not isinstance(text, str) or not _NAMESPACED.fullmatch(text):
+        raise error("op-form", where=where, found=shown(text))
+    if text.startswith("core:"):
+        raise error("op-unknown", where=where, found=shown(text))
+    return text

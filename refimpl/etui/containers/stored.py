@@ -1,0 +1,108 @@
+"""References from a MessagePack document to its `tensors` index, in both directions (SPEC.md O-14, O-16).
+
+In memory a value holds the `Tensor` itself; in the document a `StoredTensor` names it, and the name is the place of
+the reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from etui import paths
+from etui.canonical import values
+from etui.containers.data_parts import DataParts
+from etui.containers.fields import Context, Json
+from etui.containers.tensor_index import Placed, TensorDecoder, encode_entry
+from etui.containers.tensors import Tensor
+from etui.errors import error, shown
+
+
+class StoredTensors:
+    """The `tensors` of a document that is being decoded.
+
+    Args:
+        context: of the document.
+        nodes: the field `tensors`.
+        parts: the artifact's data parts.
+    """
+
+    def __init__(self, context: Context, nodes: Json, parts: DataParts) -> None:
+        if not isinstance(nodes, dict):
+            raise context.fail("tensors", "no map")
+        if len(nodes) > context.limits.variables:
+            raise error("limit-variables", where=context.document, found=f"{len(nodes)} tensors")
+        decoder = TensorDecoder(context, parts)
+        self._context = context
+        self._tensors: dict[str, Tensor] = {}
+        for name, node in nodes.items():
+            paths.check_path(name, context.place("tensors"), context.limits)
+            self._tensors[name] = decoder.decode(node, f"tensors/{name}")
+        paths.check_no_collisions(list(nodes), context.document)
+        self._referenced: set[str] = set()
+
+    def tensor(self, node: Json, place: str) -> Tensor:
+        """The tensor that a reference at `place` names."""
+        if not isinstance(node, values.StoredTensor):
+            raise self._context.fail(place, f"{shown(node)} in place of a stored tensor")
+        where = self._context.place(place)
+        if node.name not in self._tensors:
+            raise error("reference-missing", where=where, found=f"no tensor {shown(node.name)}")
+        if node.name != place:
+            raise error("tensor-name", where=where, found=f"the name {shown(node.name)}")
+        self._referenced.add(node.name)
+        return self._tensors[node.name]
+
+    def value(self, node: Json, place: str) -> Any:
+        """A value whose references are replaced by the tensors themselves."""
+        value = values.from_msgpack(node, self._context.place(place), self._context.limits)
+        return _replaced(value, place, values.StoredTensor, self.tensor)
+
+    def check_all_referenced(self) -> None:
+        """Refuse tensors that nothing refers to."""
+        lost = self._tensors.keys() - self._referenced
+        if lost:
+            where = self._context.place("tensors")
+            raise error("tensor-unreferenced", where=where, found=f"nothing refers to {shown(min(lost))}")
+
+
+class TensorNames:
+    """The `tensors` of a document that is being encoded."""
+
+    def __init__(self) -> None:
+        self._tensors: dict[str, Tensor] = {}
+
+    def add(self, tensor: Tensor, place: str) -> values.StoredTensor:
+        """Name a tensor after the place of its reference."""
+        self._tensors[place] = tensor
+        return values.StoredTensor(place)
+
+    def value(self, value: Any, place: str) -> Json:
+        """The MessagePack tree of a value that may hold tensors."""
+        return values.to_msgpack(_replaced(value, place, Tensor, self.add))
+
+    def ordered(self) -> Iterator[tuple[str, Tensor]]:
+        """The tensors by name (W-24: order of names)."""
+        yield from sorted(self._tensors.items(), key=lambda item: item[0].encode())
+
+    def entries(self, placed: Placed) -> dict[str, Json]:
+        """The tree of `tensors`."""
+        return {name: encode_entry(tensor, name, placed) for name, tensor in self.ordered()}
+
+
+def _replaced(value: Any, place: str, kind: type, replace: Callable[[Any, str], Any]) -> Any:
+    """A copy of a value in which `replace` gives what stands for each leaf of type `kind`."""
+    if isinstance(value, kind):
+        return replace(value, place)
+    if isinstance(value, dict):
+        return {
+            key: _replaced(item, f"{place}/{paths.escape_segment(str(key))}", kind, replace)
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return type(value)(_replaced(item, f"{place}/{index}", kind, replace) for index, item in enumerate(value))
+    if isinstance(value, values.ObjectValue):
+        config = _replaced(value.config, f"{place}/config", kind, replace)
+        residue = _replaced(value.residue, f"{place}/residue", kind, replace)
+        return values.ObjectValue(value.class_name, config, value.shared, residue)
+    return value

@@ -1,0 +1,333 @@
+"""Tensors in memory: logical dtype and shape, and the pieces or components that hold the elements.
+
+A tensor's data is in memory, is made by a callable when it is needed, or lies in a data part. `numpy()` gives the
+logical array; a plain tensor that lies in one chunk is handed out without a copy, mapped where the storage can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from etui import dtypes
+from etui.containers.data_parts import Chunk, DataParts
+from etui.containers.encodings import ENCODINGS, Spec, check_components, natural_encoding
+from etui.errors import error, shown
+from etui.limits import DEFAULT_LIMITS
+
+Array = npt.NDArray[Any]
+Shape = tuple[int, ...]
+
+
+class Source(Protocol):
+    """Where the elements of one piece are."""
+
+    def array(self, *, verify: bool = False) -> Array:
+        """The piece as a read-only, C-contiguous, little-endian array of the tensor's dtype."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A piece in memory."""
+
+    values: Array
+
+    def array(self, *, verify: bool = False) -> Array:
+        """The array itself."""
+        return self.values
+
+
+@dataclass(frozen=True, slots=True)
+class Lazy:
+    """A piece that a callable makes whenever it is asked for; it is never kept."""
+
+    dtype: str
+    shape: Shape
+    load: Callable[[], Array]
+
+    def array(self, *, verify: bool = False) -> Array:
+        """What the callable gives, checked against the promised dtype and shape."""
+        array = _canonical(self.load())
+        if array.shape != self.shape or dtypes.of_array(array).name != self.dtype:
+            raise error(
+                "tensor-promise",
+                found=f"{array.dtype}{list(array.shape)}, and {self.dtype}{list(self.shape)} was promised",
+            )
+        return array
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A piece in a data part."""
+
+    parts: DataParts
+    chunk: Chunk
+    dtype: str
+    shape: Shape
+
+    def array(self, *, verify: bool = False) -> Array:
+        """The chunk's bytes as an array, without a copy; its digest is checked at the first read."""
+        view = self.parts.fetch(self.chunk, self.dtype, self.shape, verify=verify)
+        return np.frombuffer(view, dtypes.by_name(self.dtype, "").numpy).reshape(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A box of a plain tensor: `offset` is `None` where the piece is the whole tensor."""
+
+    offset: Shape | None
+    shape: Shape
+    source: Source
+
+
+class Tensor:
+    """A tensor of an artifact: immutable, and lazy where its data lies in a file.
+
+    Attributes:
+        dtype: the logical dtype, by its name in SPEC.md chapter 2.1.
+        shape: the logical shape.
+        encoding: `None` for a plain tensor.
+        pieces: the boxes of a plain tensor; empty for an encoded one.
+        components: the components of an encoded tensor by name; empty for a plain one.
+        extra: fields of a newer version or with `x-`, kept for rewriting.
+    """
+
+    __slots__ = ("components", "dtype", "encoding", "extra", "pieces", "shape")
+
+    def __init__(
+        self,
+        dtype: str,
+        shape: Shape,
+        *,
+        pieces: tuple[Piece, ...] = (),
+        encoding: str | None = None,
+        components: Mapping[str, Tensor] | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.dtype = dtype
+        self.shape = shape
+        self.pieces = pieces
+        self.encoding = encoding
+        self.components = dict(components or {})
+        self.extra = dict(extra or {})
+
+    @classmethod
+    def of(cls, array: Any, *, dtype: str | None = None) -> Tensor:
+        """A tensor of an array in memory.
+
+        Args:
+            array: anything that numpy takes; ml_dtypes' types, complex numbers, and str or bytes objects included.
+                An array that is C-contiguous and little-endian is kept without a copy, so do not change it after.
+            dtype: the logical dtype, needed only where the array does not show it: an empty array of strings.
+
+        Raises:
+            InvalidError: ``dtype-unknown``, the array's dtype has no counterpart.
+        """
+        array = _canonical(np.asarray(array))
+        name = dtype or _dtype_name(array)
+        encoding = natural_encoding(name)
+        if encoding is None:
+            return cls(name, array.shape, pieces=(Piece(None, array.shape, Held(_readonly(array))),))
+        split = ENCODINGS[encoding].split
+        assert split is not None  # natural encodings have one
+        components = {key: cls.of(part) for key, part in split(array).items()}
+        return cls(name, array.shape, encoding=encoding, components=components)
+
+    @classmethod
+    def lazy(cls, dtype: str, shape: Sequence[int], load: Callable[[], Array]) -> Tensor:
+        """A plain tensor whose elements `load` gives, at each reading or writing.
+
+        Args:
+            dtype: the dtype, one that safetensors holds as it is.
+            shape: the shape of the array that `load` gives.
+            load: makes the array; called once per reading.
+        """
+        if natural_encoding(dtypes.by_name(dtype, "").name) is not None:
+            raise error("tensor-promise", found=f"dtype {dtype} needs an encoding, so the array itself: use Tensor.of")
+        box = tuple(shape)
+        return cls(dtype, box, pieces=(Piece(None, box, Lazy(dtype, box, load)),))
+
+    @classmethod
+    def chunked(cls, dtype: str, shape: Sequence[int], chunks: Sequence[tuple[Sequence[int], Array]]) -> Tensor:
+        """A plain tensor of several boxes, each written as a chunk of its own.
+
+        Args:
+            dtype: the dtype of every box.
+            shape: the shape of the whole tensor.
+            chunks: pairs of the box's offset and its array; together they cover each element once.
+
+        Raises:
+            InvalidError: ``chunk-form``, ``chunk-cover`` or ``chunk-mismatch``.
+        """
+        pieces = []
+        for offset, values in sorted(chunks, key=lambda chunk: tuple(chunk[0])):
+            array = _canonical(np.asarray(values))
+            if dtypes.of_array(array).name != dtype:
+                raise error("chunk-mismatch", found=f"a chunk of {array.dtype} in a tensor of {dtype}")
+            pieces.append(Piece(tuple(offset), array.shape, Held(_readonly(array))))
+        boxes = [(piece.offset or (), piece.shape) for piece in pieces]
+        check_cover(tuple(shape), boxes, "a chunked tensor")
+        return cls(dtype, tuple(shape), pieces=tuple(pieces))
+
+    @classmethod
+    def quantized(cls, values: Tensor, scale: Tensor, zero_point: Tensor | None = None, *, dtype: str) -> Tensor:
+        """A tensor of `dtype` with the elements (values - zero_point) x scale, per block of `scale` (W-21).
+
+        Args:
+            values: integers of the logical shape.
+            scale: floats; each dimension divides that of `values`.
+            zero_point: of the dtype of `values` and the shape of `scale`.
+            dtype: the logical float dtype.
+
+        Raises:
+            InvalidError: ``encoding-components``.
+        """
+        components = {"values": values, "scale": scale}
+        if zero_point is not None:
+            components["zero_point"] = zero_point
+        specs = {name: Spec(part.dtype, part.shape, part.encoding) for name, part in components.items()}
+        check_components("quantized", dtype, values.shape, specs, "a quantized tensor")
+        return cls(dtype, values.shape, encoding="quantized", components=components)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the elements as they are stored: those of the components for an encoded tensor."""
+        if self.encoding is not None:
+            return sum(part.nbytes for part in self.components.values())
+        return dtypes.byte_size(self.dtype, self.shape)
+
+    def numpy(self, *, verify: bool = False) -> Array:
+        """The logical array, read-only.
+
+        Args:
+            verify: check digests again, and also where the artifact was opened without checks.
+
+        Raises:
+            InvalidError: the content breaks a clause of chapter 12.
+            IntegrityError: ``digest-mismatch``.
+        """
+        if self.encoding is not None:
+            arrays = {name: part.numpy(verify=verify) for name, part in self.components.items()}
+            try:
+                return _readonly(ENCODINGS[self.encoding].join(self.dtype, self.shape, arrays))
+            except ValueError as fault:  # UnicodeDecodeError included
+                raise error("encoding-content", where=f"a tensor of {self.dtype}", found=str(fault)) from fault
+        if len(self.pieces) == 1:
+            return self.pieces[0].source.array(verify=verify).reshape(self.shape)
+        return self._assemble(tuple(slice(0, size) for size in self.shape), verify=verify)
+
+    def read(self, box: Sequence[slice]) -> Array:
+        """A sub-box of the logical array; only the chunks that meet it are read (W-13).
+
+        Args:
+            box: one slice of step 1 per dimension; missing ones at the end mean all.
+
+        Raises:
+            UsageError: ``box-form``, another step or too many slices.
+        """
+        slices = _check_box(box, self.shape)
+        if self.encoding is not None or len(self.pieces) == 1:
+            return self.numpy()[slices]
+        return self._assemble(slices)
+
+    def _assemble(self, box: tuple[slice, ...], *, verify: bool = False) -> Array:
+        result = np.empty([part.stop - part.start for part in box], dtypes.by_name(self.dtype, "").numpy)
+        for piece in self.pieces:
+            offset = piece.offset or (0,) * len(piece.shape)
+            inside, target = [], []
+            for begin, size, part in zip(offset, piece.shape, box, strict=True):
+                low, high = max(begin, part.start), min(begin + size, part.stop)
+                inside.append(slice(low - begin, high - begin))
+                target.append(slice(low - part.start, high - part.start))
+            if all(part.start < part.stop for part in inside):
+                result[tuple(target)] = piece.source.array(verify=verify)[tuple(inside)]
+        return _readonly(result)
+
+    def physical(self, name: str) -> Iterator[tuple[str, Tensor]]:
+        """The plain tensors that hold this one, with the names of W-11 for their single chunk."""
+        if self.encoding is None:
+            yield name, self
+            return
+        for key, part in sorted(self.components.items()):
+            yield from part.physical(f"{name}#{key}")
+
+    def __repr__(self) -> str:
+        return f"Tensor({self.dtype}{list(self.shape)}{', ' + self.encoding if self.encoding else ''})"
+
+
+def check_cover(shape: Shape, boxes: Sequence[tuple[Shape, Shape]], where: str) -> None:
+    """Check that boxes (offset, shape) cover each element of a tensor exactly once (W-6, W-7).
+
+    A sum of indicator functions of boxes is zero exactly if its mixed difference is, and that difference sits on
+    the boxes' corners with alternating signs: so the signed corners of the chunks have to cancel those of the whole.
+    Dimensions that no chunk cuts have the same corners everywhere and are left out.
+
+    Raises:
+        InvalidError: ``chunk-form`` or ``chunk-cover``.
+        LimitError: ``limit-chunks``.
+    """
+    for offset, size in boxes:
+        if len(offset) != len(shape) or len(size) != len(shape):
+            raise error("chunk-form", where=where, found=f"offset {list(offset)} and shape {list(size)}")
+        if any(o < 0 or n < 0 or o + n > d for o, n, d in zip(offset, size, shape, strict=True)):
+            raise error("chunk-form", where=where, found=f"{list(size)} at {list(offset)} is outside of {list(shape)}")
+        if 0 in size:
+            raise error("chunk-form", where=where, found=f"an empty chunk at {list(offset)}")
+    cut = [axis for axis, full in enumerate(shape) if any(size[axis] != full for _, size in boxes)]
+    if len(boxes) << len(cut) > DEFAULT_LIMITS.chunk_corners:
+        raise error("limit-chunks", where=where, found=f"{len(boxes)} chunks that cut {len(cut)} dimensions")
+    corners: dict[Shape, int] = {}
+    whole = ((0,) * len(shape), shape)
+    for weight, (offset, size) in [(-1, whole), *((1, box) for box in boxes)]:
+        points: list[tuple[Shape, int]] = [((), weight)]
+        for axis in cut:
+            points = [
+                ((*at, edge), sign * factor)
+                for at, sign in points
+                for edge, factor in ((offset[axis], 1), (offset[axis] + size[axis], -1))
+            ]
+        for at, sign in points:
+            corners[at] = corners.get(at, 0) + sign
+    for at, sign in corners.items():
+        if sign:
+            place = dict(zip(cut, at, strict=True))
+            raise error("chunk-cover", where=where, found=f"a gap or an overlap that begins or ends at {place or 'the start'}")
+
+
+def _dtype_name(array: Array) -> str:
+    if array.dtype.kind == "U":
+        return "string"
+    if array.dtype.kind == "S":
+        return "bytes"
+    if array.dtype.kind == "O":
+        kinds = {type(item) for item in array.reshape(-1)}
+        for kind, name in ((str, "string"), (bytes, "bytes")):
+            if kinds == {kind}:
+                return name
+        raise error("dtype-unknown", found=f"an array of objects of {sorted(kind.__name__ for kind in kinds)}")
+    return dtypes.of_array(array).name
+
+
+def _canonical(array: Array) -> Array:
+    """C order and little-endian, without a copy where it is so already; a 0-d array stays 0-d."""
+    if array.dtype.byteorder == ">":
+        array = array.astype(array.dtype.newbyteorder("<"))
+    return np.asarray(array, order="C")
+
+
+def _readonly(array: Array) -> Array:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _check_box(box: Sequence[slice], shape: Shape) -> tuple[slice, ...]:
+    if len(box) > len(shape) or any(part.step not in (None, 1) for part in box):
+        raise error("box-form", found=shown(box))
+    slices = [slice(*part.indices(size)) for part, size in zip(box, shape, strict=False)]
+    slices += [slice(0, size) for size in shape[len(box) :]]
+    return tuple(slice(part.start, max(part.start, part.stop)) for part in slices)

@@ -1,0 +1,155 @@
+"""The weights container: `weights.json` (SPEC.md chapter 12)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from etui import paths
+from etui.containers.data_parts import DataParts
+from etui.containers.fields import Json, open_document
+from etui.containers.tensor_index import Placed, TensorDecoder, encode_entry
+from etui.containers.tensors import Array, Shape, Tensor
+from etui.errors import error, shown
+from etui.limits import DEFAULT_LIMITS, Limits
+
+DOCUMENT = "weights.json"
+_VARIABLE_FIELDS = frozenset({"order", "role", "trainable"})
+
+
+@dataclass(slots=True)
+class Variable:
+    """A named tensor of a model.
+
+    Attributes:
+        tensor: dtype, shape and elements.
+        role: what it is to its module: ``kernel``, ``bias``, ``gamma``, ``moving_mean``, …
+        trainable: whether training changes it by gradients.
+    """
+
+    tensor: Tensor
+    role: str
+    trainable: bool = True
+
+    @property
+    def dtype(self) -> str:
+        """The logical dtype."""
+        return self.tensor.dtype
+
+    @property
+    def shape(self) -> Shape:
+        """The logical shape."""
+        return self.tensor.shape
+
+    def numpy(self) -> Array:
+        """The elements; see `Tensor.numpy`."""
+        return self.tensor.numpy()
+
+
+@dataclass(slots=True)
+class Weights(Mapping[str, Variable]):
+    """The variables of a model by path, in the model's own order.
+
+    `weights[path]` follows aliases; iteration and `len` count variables, not aliases.
+
+    Attributes:
+        variables: path -> variable.
+        aliases: path -> path of the variable that it shares.
+        extra: unknown fields of the document, kept for rewriting.
+    """
+
+    variables: dict[str, Variable] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, path: str, tensor: Tensor, *, role: str, trainable: bool = True) -> Variable:
+        """Append a variable.
+
+        Raises:
+            InvalidError: ``path-form``, or ``path-collision`` for a path that is taken.
+        """
+        paths.check_path(path, DOCUMENT)
+        if path in self.variables or path in self.aliases:
+            raise error("path-collision", where=DOCUMENT, found=shown(path))
+        self.variables[path] = Variable(tensor, role, trainable)
+        return self.variables[path]
+
+    def resolve(self, path: str) -> str:
+        """The variable's own path for a path or an alias."""
+        return self.aliases.get(path, path)
+
+    def __getitem__(self, path: str) -> Variable:
+        return self.variables[self.resolve(path)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.variables)
+
+    def __len__(self) -> int:
+        return len(self.variables)
+
+    def __contains__(self, path: object) -> bool:
+        return path in self.variables or path in self.aliases
+
+
+def decode(tree: dict[str, Json], parts: DataParts, limits: Limits = DEFAULT_LIMITS) -> Weights:
+    """Decode the tree of `weights.json`.
+
+    Args:
+        tree: as `etui.canonical.json.decode` gives it.
+        parts: the data parts that the chunks name.
+        limits: the reader's limits.
+
+    Raises:
+        RejectError: with the code of the clause that the document breaks.
+    """
+    context, extra = open_document(tree, DOCUMENT, "weights", limits, {"variables", "aliases"}, ())
+    entries = context.typed(tree, "variables", dict, "")
+    aliases = context.typed(tree, "aliases", dict, "")
+    if len(entries) + len(aliases) > limits.variables:
+        raise error("limit-variables", where=DOCUMENT, found=f"{len(entries)} variables, {len(aliases)} aliases")
+    decoder = TensorDecoder(context, parts)
+    orders = []
+    for path, entry in entries.items():
+        paths.check_path(path, DOCUMENT, limits)
+        tensor = decoder.decode(entry, path, _VARIABLE_FIELDS)
+        order, role, trainable = entry["order"], entry["role"], entry["trainable"]
+        if type(order) is not int or type(trainable) is not bool or type(role) is not str or not role:
+            raise context.fail(path, "order, role or trainable has the wrong type")
+        orders.append((order, path, Variable(tensor, role, trainable)))
+    orders.sort(key=lambda item: item[0])
+    for index, (order, path, _) in enumerate(orders):
+        if order != index:
+            raise error("weights-order", where=context.place(path), found=f"order {order} in the place of {index}")
+    variables = {path: variable for _, path, variable in orders}
+    for path, target in aliases.items():
+        paths.check_path(path, DOCUMENT, limits)
+        if path in variables or not isinstance(target, str) or target not in variables:
+            raise error("alias-target", where=context.place(f"aliases/{path}"), found=shown(target))
+    paths.check_no_collisions([*variables, *aliases], DOCUMENT)
+    return Weights(variables, aliases, extra)
+
+
+def encode(weights: Weights, placed: Placed, version: str) -> dict[str, Json]:
+    """The tree of `weights.json`, for tensors that were written as `placed` says."""
+    return {
+        "format": "etui-weights",
+        "version": version,
+        "variables": {
+            path: {
+                **encode_entry(variable.tensor, path, placed),
+                "order": order,
+                "role": variable.role,
+                "trainable": variable.trainable,
+            }
+            for order, (path, variable) in enumerate(weights.variables.items())
+        },
+        "aliases": weights.aliases,
+        **weights.extra,
+    }
+
+
+def tensors(weights: Weights) -> Iterator[tuple[str, Tensor]]:
+    """The tensors that the document refers to, by name, in writing order."""
+    for path, variable in weights.variables.items():
+        yield path, variable.tensor
