@@ -1,0 +1,144 @@
+"""The error codes, one row each, in the order of the chapters of SPEC.md, then the library's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCode:
+    """What is fixed about a code.
+
+    Attributes:
+        error_class: a class of SPEC.md chapter 20, or transfer, storage, usage or extra.
+        clause: id of the first clause of SPEC.md that names the code; `None` for the library's own codes.
+        summary: what is wrong, as a noun phrase.
+        hint: what to do next.
+    """
+
+    error_class: str
+    clause: str | None
+    summary: str
+    hint: str
+
+
+_JSON = "Re-encode the document with a canonical JSON writer (RFC 8785)."
+_MSGPACK = "Re-encode the document with a canonical MessagePack writer (chapter 4)."
+_COPY = "Get the artifact again: this copy is damaged or incomplete."
+_WRITE = "Write the artifact again with `etui convert`."
+_REPORT = "Report it to the author of the software that wrote the artifact."
+_LIMIT = "If the file is trusted, raise the limit; a limit of SPEC.md itself cannot be raised."
+_NEWER = "Use a newer reader."
+_RENAME = "Rename one of the two."
+_CALLER = "Change the call."
+
+_ROWS: dict[str, tuple[str, str | None, str, str]] = {
+    # 2 Terms and data model
+    "path-form": ("invalid", "D-2", "not a path", "Escape the characters as `%XX` (D-3)."),
+    "path-collision": ("invalid", "D-4", "two paths that are equal after NFC", _RENAME),
+    "dtype-unknown": ("invalid", "D-7", "an unknown dtype", "Use a dtype of chapter 2.1."),
+    "bool-value": ("invalid", "D-8", "a bool element that is neither 0 nor 1", _REPORT),
+    "shape-form": ("invalid", "D-10", "a shape that is no list of non-negative integers", _REPORT),
+    # 3 Canonical JSON
+    "json-encoding": ("malformed", "J-1", "not UTF-8 without a byte order mark", _JSON),
+    "json-syntax": ("malformed", "J-2", "not one JSON object", _JSON),
+    "json-duplicate-key": ("invalid", "J-3", "a key that occurs twice in an object", _REPORT),
+    "json-surrogate": ("malformed", "J-5", "a lone surrogate in a string", _REPORT),
+    "json-number": ("invalid", "J-6", "a number that no document may hold so", "Tag the number (chapter 5)."),
+    "json-not-canonical": ("invalid", "J-7", "JSON that is not in canonical form", _JSON),
+    "json-depth": ("malformed", "J-8", "JSON that is nested too deep", _LIMIT),
+    # 4 Canonical MessagePack
+    "msgpack-syntax": ("malformed", "B-1", "not one MessagePack map", _COPY),
+    "msgpack-not-canonical": ("invalid", "B-2", "MessagePack that is not in canonical form", _MSGPACK),
+    "msgpack-encoding": ("malformed", "B-5", "a string that is not UTF-8", _MSGPACK),
+    "msgpack-key": ("invalid", "B-6", "a map key that is not a string", "Write it as `$map` (chapter 5)."),
+    "msgpack-duplicate-key": ("invalid", "B-7", "a key that occurs twice in a map", _REPORT),
+    "msgpack-extension": ("invalid", "B-9", "an extension that is not a stored tensor's name", _REPORT),
+    "msgpack-depth": ("malformed", "B-11", "MessagePack that is nested too deep", _LIMIT),
+    # 5 Values
+    "value-tag": ("invalid", "V-1", "an unknown tag, or a tag with content of another form", _REPORT),
+    "value-not-canonical": ("invalid", "V-3", "a value in another form than its only one", _REPORT),
+    "value-limit": ("limit", "V-8", "a value that is too large", _LIMIT),
+    "reference-missing": ("invalid", "V-10", "a reference to something that is not there", _REPORT),
+    # 6 Digests
+    "digest-form": ("invalid", "H-1", "not a digest", "Write `sha256:` and 64 lowercase hex digits."),
+    "digest-algorithm": ("unsupported", "H-3", "an unknown digest algorithm", _NEWER),
+    "digest-mismatch": ("integrity", "H-5", "bytes that do not have their digest", _COPY),
+    # 7 Parts
+    "part-name": ("unsafe", "P-1", "an illegal part name", "Do not extract it with other tools either."),
+    "part-collision": ("unsafe", "P-3", "two part names that a file system may take as one", _RENAME),
+    "part-role": ("invalid", "P-4", "a part whose name, role or media type do not go together", _WRITE),
+    # 8 Directory form
+    "part-not-a-file": ("unsafe", "F-1", "a part that is not a regular file", "Put the file itself there."),
+    "manifest-missing": ("invalid", "F-2", "no manifest", "Write the artifact to its end: the manifest comes last."),
+    "part-missing": ("integrity", "F-3", "a listed part that is not there", _COPY),
+    "part-size": ("integrity", "F-4", "a part that is not of its listed size", _COPY),
+    "part-unlisted": ("invalid", "F-5", "a file that the manifest does not list", "Move the file elsewhere."),
+    # 9 Packed form
+    "zip-members": ("invalid", "Z-1", "members that are not the manifest and the parts it lists", _WRITE),
+    "zip-order": ("invalid", "Z-2", "members in another order than the canonical one", _WRITE),
+    "zip-field": ("invalid", "Z-3", "a ZIP header field that is not as it must be", _WRITE),
+    "zip-alignment": ("invalid", "Z-4", "a member that is not aligned as it must be", _WRITE),
+    "zip-zip64": ("invalid", "Z-5", "a zip64 record where none belongs, or none where one belongs", _WRITE),
+    "zip-layout": ("malformed", "Z-8", "bytes that belong to no record of the archive, or to two", _WRITE),
+    "zip-truncated": ("malformed", "Z-11", "a ZIP archive without its end", _COPY),
+    # 10 Manifest
+    "manifest-form": ("invalid", "M-1", "a manifest of another form", _REPORT),
+    "requires-list": ("invalid", "M-4", "`requires` is not the sorted list of the used features", _REPORT),
+    "feature-unknown": ("unsupported", "M-5", "a required feature that this reader lacks", _NEWER),
+    "profile-parts": ("invalid", "M-6", "documents that do not make up the profile", _REPORT),
+    # 11 Data parts
+    "safetensors-header": ("malformed", "S-2", "not the header of a data part", _WRITE),
+    "safetensors-layout": ("invalid", "S-5", "tensors that do not lie as they must", _WRITE),
+    "safetensors-dtype": ("invalid", "S-7", "a dtype that no plain tensor has", _REPORT),
+    "tensor-unreferenced": ("invalid", "S-9", "a tensor that is not referred to exactly once", _REPORT),
+    # 12 Weights
+    "weights-form": ("invalid", "W-1", "a weights document of another form", _REPORT),
+    "weights-order": ("invalid", "W-3", "orders that are not 0 to n - 1, each once", _REPORT),
+    "chunk-mismatch": ("invalid", "W-4", "a chunk whose tensor has another dtype or shape", _REPORT),
+    "chunk-form": ("invalid", "W-5", "chunks of another form", _REPORT),
+    "chunk-cover": ("invalid", "W-7", "chunks with a gap or an overlap", _REPORT),
+    "alias-target": ("invalid", "W-15", "an alias that does not lead to a variable", _REPORT),
+    "encoding-unknown": ("invalid", "W-16", "an unknown encoding", "Use an encoding of chapter 12.3."),
+    "encoding-components": ("invalid", "W-17", "components that are not those of the encoding", _REPORT),
+    "encoding-content": ("invalid", "W-18", "bytes that the encoding does not allow", _REPORT),
+    # 13 Config
+    "config-form": ("invalid", "C-1", "a config document of another form", _REPORT),
+    "module-name": ("invalid", "C-2", "a module without a name of its own", _REPORT),
+    "module-kind": ("invalid", "C-3", "a module of an unknown kind or with fields of another", _REPORT),
+    "op-form": ("invalid", "C-8", "an op or class that is not `namespace:name`", _REPORT),
+    "op-unknown": ("unsupported", "C-9", "an op that the core vocabulary does not define", _NEWER),
+    "call-form": ("invalid", "C-11", "a call of another form", _REPORT),
+    "call-order": ("invalid", "C-12", "a call that uses the output of a later one", _REPORT),
+    "shared-order": ("invalid", "C-15", "a shared module before the module that it shares", _REPORT),
+    # 14 Training, 15 Optimizer, 16 State
+    "training-form": ("invalid", "T-1", "a training document of another form", _REPORT),
+    "optimizer-form": ("invalid", "O-1", "an optimizer document of another form", _REPORT),
+    "optimizer-groups": ("invalid", "O-7", "groups, slots and fresh variables that do not agree", _REPORT),
+    "tensor-name": ("invalid", "O-16", "a tensor that is not named after its place", _REPORT),
+    "state-form": ("invalid", "R-1", "a state document of another form", _REPORT),
+    # 18 Profiles and versions
+    "version-form": ("invalid", "Q-4", "a version that is not the artifact's `major.minor`", _REPORT),
+    "version-unsupported": ("unsupported", "Q-5", "a major version that this reader lacks", _NEWER),
+    # 19 Limits
+    "limit-document": ("limit", "L-2", "a document that is too large", _LIMIT),
+    "limit-parts": ("limit", "L-2", "too many parts", _LIMIT),
+    "limit-variables": ("limit", "L-2", "too many tensors in one index", _LIMIT),
+    "limit-chunks": ("limit", "L-2", "a tensor in too many chunks", _LIMIT),
+    "limit-modules": ("limit", "L-2", "too many modules", _LIMIT),
+    "limit-rank": ("limit", "L-2", "a shape of too many dimensions", _LIMIT),
+    "limit-tensor": ("limit", "L-2", "a tensor of too many bytes", _LIMIT),
+    "limit-path": ("limit", "L-2", "a path, segment or part name that is too long", _LIMIT),
+    # 20 Errors
+    "zip-crc": ("integrity", "E-4", "a member whose data does not have its CRC-32", _COPY),
+    # The library's own
+    "storage-failed": ("storage", None, "the file system refused", "Mend the reason and try again."),
+    "not-complete": ("transfer", None, "not everything was kept", "Read the report, or ask for leniency."),
+    "value-type": ("usage", None, "a Python object that no document can hold", "Pass a value of chapter 5."),
+    "writer-misuse": ("usage", None, "a writer used in another way than it allows", _CALLER),
+    "tensor-promise": ("usage", None, "a tensor that is not what was promised", _CALLER),
+    "box-form": ("usage", None, "a box that is not one slice of step 1 per dimension", _CALLER),
+}
+
+ERROR_CODES: dict[str, ErrorCode] = {code: ErrorCode(*row) for code, row in _ROWS.items()}
+"""Every code that an error of Etui can carry."""
