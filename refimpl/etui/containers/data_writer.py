@@ -123,7 +123,7 @@ def write_data(
         by_name = {item.stored: item for item in items}
         header = layout.header
         with Digesting() as digesting:
-            buffers = _buffers(header, [by_name[name] for name in layout.order], digesting, digests)
+            buffers = _buffers(header, [by_name[name] for name in layout.entries], digesting, digests)
             if progress is not None:
                 buffers = _counted(buffers, part, progress, done - len(header), total)
             writer.write(part, "data", layout.size, buffers)
