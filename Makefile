@@ -29,6 +29,7 @@ lint: .venv/.tools  ## check style, types, and that every MUST has a test
 
 bench: .venv/.ready  ## measure save, open and load against safetensors and a plain write
 	$(BIN)/python refimpl/benchmarks/storage.py
+	$(BIN)/python refimpl/benchmarks/import_time.py
 
 claims: .venv/.tools  ## stamp the tests' claims; after a review of changed clauses: REVIEWED="W-1 W-2"
 	$(BIN)/python -m etui_conformance.traceability stamp $(if $(REVIEWED),--reviewed $(REVIEWED))

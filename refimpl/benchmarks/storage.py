@@ -5,7 +5,7 @@
 Every figure is a ratio to the plain write or the plain read of the same bytes in the same round; rounds interleave all
 candidates and the median counts. Nothing is flushed to the device in the timed part unless the row says so, and the
 page cache is warm. Extra memory is the growth of the peak resident size over what the arrays themselves take, each
-measured in a process of its own.
+measured in a process of its own (Linux only).
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import gc
 import json
 import multiprocessing
 import os
-import resource
 import statistics
 import sys
 import tempfile
@@ -150,10 +149,18 @@ def time_all(values: dict[str, np.ndarray], folder: Path, repeats: int) -> dict[
     return seconds
 
 
+def _status(field: str) -> int:
+    """A memory field of this process, in KiB (Linux)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field))
+
+
 def _grown(task: Callable[[], object], queue: multiprocessing.Queue[float]) -> None:
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before = _status("VmRSS")
     task()
-    queue.put((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    queue.put((_status("VmHWM") - before) / 1024)
 
 
 def _measure_save(mib: int, tensors: int, path: str, form: str, queue: multiprocessing.Queue[float]) -> None:
