@@ -1,0 +1,115 @@
+"""The examples of SPEC.md, executed: documents marked `example` or `reject`, and the table of values."""
+
+from __future__ import annotations
+
+import json as text_json
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from etui import schemas
+from etui.canonical import json, msgpack, values
+from etui.errors import RejectError
+from etui.testing import documents
+
+SPECIFICATION = schemas.specification_path().read_text(encoding="utf-8")
+BLOCK = re.compile(r"^```json (?P<marks>[^\n]+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+ROW = re.compile(r"^\| (?P<name>[^|]+) \| (?P<forms>[^|]+) \| [^|]+ \|$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A marked block of SPEC.md."""
+
+    kind: str
+    code: str | None
+    text: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.kind} in line {self.line}"
+
+
+def examples() -> list[Example]:
+    """The blocks marked ``example=<kind>``, and with ``reject=<code>`` those that a reader refuses."""
+    found = []
+    for block in BLOCK.finditer(SPECIFICATION):
+        marks = dict(mark.partition("=")[::2] for mark in block["marks"].split())
+        line = SPECIFICATION.count("\n", 0, block.start()) + 1
+        assert set(marks) in ({"example"}, {"example", "reject"}), f"line {line}: {block['marks']}"
+        found.append(Example(marks["example"], marks.get("reject"), block["text"], line))
+    return found
+
+
+def table_of_values() -> list[tuple[str, Any]]:
+    """Each JSON form that the table of chapter 5 shows, with the name of its row."""
+    chapter = SPECIFICATION[SPECIFICATION.index("\n## 5. Values\n") : SPECIFICATION.index("\n## 6. ")]
+    found = []
+    for row in ROW.finditer(chapter):
+        forms = [text_json.loads(form) for form in re.findall(r"`([^`]+)`", row["forms"]) if form[0] in '{"']
+        for form in forms:
+            # A row shows its tag once, and then only the other contents of it.
+            whole = form if isinstance(form, dict) else {next(iter(forms[0])): form}
+            found.append((f"{row['name']}: {text_json.dumps(whole)}", whole))
+    return found
+
+
+EXAMPLES = examples()
+VALID = [example for example in EXAMPLES if example.code is None]
+REFUSED = [example for example in EXAMPLES if example.code is not None]
+VALUES = dict(table_of_values())
+
+
+@pytest.mark.library
+def test_every_block_of_json_is_marked_and_every_kind_of_document_has_an_example() -> None:
+    """No JSON in SPEC.md escapes these tests, and at least one valid example of each document is there."""
+    assert len(EXAMPLES) == SPECIFICATION.count("\n```json")
+    assert set(Counter(example.kind for example in VALID)) == set(documents.KINDS)
+
+
+@pytest.mark.clause("J-7", "B-12", "M-1", "W-1", "C-1", "T-1", "O-1", "R-1")
+@pytest.mark.parametrize("example", VALID, ids=str)
+def test_a_valid_example_is_what_schema_and_reader_accept(example: Example) -> None:
+    """A valid example passes its schema, has a canonical form, and is decoded by its container."""
+    view = text_json.loads(example.text)
+    assert schemas.validate(example.kind, view, str(example)) == []
+    data = documents.encode(example.kind, view)
+    if example.kind in ("optimizer", "state"):
+        tree = msgpack.decode(data, where=example.kind)
+        assert values.to_json(values.from_msgpack(tree, example.kind)) == view
+    else:
+        assert json.decode(data, where=example.kind) == view
+    assert documents.decode(example.kind, view) is not None
+
+
+@pytest.mark.library
+@pytest.mark.parametrize("example", REFUSED, ids=str)
+def test_an_example_marked_reject_is_refused_with_its_code(example: Example) -> None:
+    """A reader refuses a `reject` example with the code that stands beside it."""
+    with pytest.raises(RejectError) as caught:
+        documents.decode(example.kind, text_json.loads(example.text))
+    assert caught.value.code == example.code
+
+
+@pytest.mark.library
+def test_the_table_of_values_shows_every_tag() -> None:
+    """The forms in the table of chapter 5 use exactly the tags of the schema."""
+    tags = {tag for form in VALUES.values() for tag in form}
+    assert tags == set(schemas.load("value")["$defs"]["tagged"]["properties"])
+    assert len(VALUES) >= 20
+
+
+@pytest.mark.clause("V-1", "V-3", "B-12")
+@pytest.mark.parametrize("name", VALUES)
+def test_a_form_of_the_table_of_values_comes_back_as_it_was(name: str) -> None:
+    """A JSON form of the table passes the schema, and survives decoding and encoding, through MessagePack too."""
+    form = VALUES[name]
+    assert schemas.validate("value", form, name) == []
+    value = values.from_json(form, name)
+    assert values.to_json(value) == form
+    packed = msgpack.encode({"value": values.to_msgpack(value)})
+    unpacked = values.from_msgpack(msgpack.decode(packed, where=name)["value"], name)
+    assert values.to_json(unpacked) == form
