@@ -1,0 +1,293 @@
+"""Data parts: planning and reading the header of a canonical safetensors file (SPEC.md, chapter Data parts).
+
+A data part is an 8-byte length N, a header of N bytes and the data section. The canonical header has one grammar, so
+one regular expression reads it entry by entry: time and memory grow with the bytes that are there and with nothing that
+they declare.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import NamedTuple
+
+from etui import dtypes
+from etui.errors import EtuiError, error, shown
+from etui.limits import DEFAULT_LIMITS, Limits
+from etui.storage.base import ByteSource
+
+_LENGTH_BYTES = 8
+_ALIGNMENT = 64
+_MAX_INTEGER = 2**53 - 1
+
+_NAME = r'"((?:[^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00[01][0-9a-f])*+)"'
+_INTEGER = r"(?:0|[1-9][0-9]{0,15})"
+_ENTRY = re.compile(
+    rf'{_NAME}:\{{"data_offsets":\[({_INTEGER}),({_INTEGER})\],"dtype":"([A-Z0-9_]{{1,16}})",'
+    rf'"shape":\[((?:{_INTEGER}(?:,{_INTEGER})*+)?)\]\}}([,}}])'
+)
+# The same with any list of JSON tokens as the shape, and with any string as the dtype, to name the fault.
+_ODD_SHAPE = re.compile(rf'{_NAME}:\{{"data_offsets":\[{_INTEGER},{_INTEGER}\],"dtype":"[A-Z0-9_]*","shape":')
+
+
+class TensorSpec(NamedTuple):
+    """A tensor to be laid out: its name in the data part, Etui dtype and shape in elements."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+class Entry(NamedTuple):
+    """A tensor of a data part: Etui dtype, shape, and the span of its bytes, counted from the data section."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A planned data part.
+
+    Attributes:
+        header: the part's first bytes, up to the data section: length, JSON and padding.
+        entries: name -> entry, in the order in which the tensors' bytes follow the header.
+        size: bytes of the whole part.
+    """
+
+    header: bytes
+    entries: Mapping[str, Entry]
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The checked header of a data part.
+
+    Attributes:
+        entries: name -> entry, in the header's order.
+        size: bytes in front of the data section.
+    """
+
+    entries: Mapping[str, Entry]
+    size: int
+
+
+def plan(tensors: Iterable[TensorSpec], limits: Limits = DEFAULT_LIMITS) -> Layout:
+    """Lay tensors out in the canonical order and make the header (S-2, S-5, S-6).
+
+    Raises:
+        UsageError: ``writer-misuse``, no tensor at all (S-8), a name twice, or a dtype that has no plain tensors.
+        MalformedError: ``safetensors-header``, the header is beyond the limit.
+        LimitError: ``limit-rank``, ``limit-tensor``.
+    """
+    widths = _Widths()
+    specs = sorted(tensors, key=lambda spec: (-widths.of(spec.dtype), spec.name.encode("utf-8", "surrogatepass")))
+    entries: dict[str, Entry] = {}
+    at = 0
+    for name, dtype, shape in specs:
+        if name in entries:
+            raise error("writer-misuse", where=shown(name), found="a second tensor of this name")
+        end = at + checked_size(shape, widths.of(dtype), name, limits)
+        entries[name] = Entry(dtype, tuple(shape), at, end)
+        at = end
+    if not entries:
+        raise error("writer-misuse", found="a data part without tensors")
+    header = _encode(entries)
+    if len(header) - _LENGTH_BYTES > limits.safetensors_header_bytes:
+        raise error("safetensors-header", found=f"a header of {len(header)} bytes for {len(entries)} tensors")
+    return Layout(header, entries, len(header) + at)
+
+
+def read_header(source: ByteSource, where: str, limits: Limits = DEFAULT_LIMITS) -> Header:
+    """Read and check the header of a data part; the data section is not touched.
+
+    Raises:
+        MalformedError: ``safetensors-header``.
+        InvalidError: ``safetensors-layout``, ``safetensors-dtype``, ``shape-form``.
+        LimitError: ``limit-rank``, ``limit-tensor``, ``limit-variables``.
+    """
+    text, size = _read_text(source, where, limits)
+    entries = _parse(text, where, limits)
+    _check_layout(entries, source.size - size, where)
+    return Header(entries, size)
+
+
+def checked_size(shape: Iterable[int], width: int, name: str, limits: Limits) -> int:
+    """Bytes of a tensor of a shape with elements of `width` bytes.
+
+    Raises:
+        LimitError: ``limit-rank``, ``limit-tensor``; the dimensions that are not zero count for the latter, so that no
+            product overflows in any reader.
+    """
+    shape = tuple(shape)
+    if len(shape) > limits.rank:
+        raise error("limit-rank", where=shown(name), found=f"{len(shape)} dimensions")
+    size = prod(shape) * width
+    if size > limits.tensor_bytes or (not size and prod(n for n in shape if n) * width > limits.tensor_bytes):
+        raise error("limit-tensor", where=shown(name), found=f"shape {shown(list(shape))} of {width}-byte elements")
+    return size
+
+
+class _Widths:
+    """Bytes per element by dtype name, remembered: a data part has many tensors and few dtypes."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, int] = {}
+
+    def of(self, dtype: str) -> int:
+        width = self._known.get(dtype)
+        if width is None:
+            found = dtypes.DTYPES.get(dtype)
+            if found is None or found.safetensors is None:
+                raise error("writer-misuse", found=f"{shown(dtype)}, which has no plain tensors")
+            width = self._known[dtype] = found.bits // 8
+        return width
+
+
+def _encode(entries: Mapping[str, Entry]) -> bytes:
+    codes = {entry.dtype: dtypes.DTYPES[entry.dtype].safetensors for entry in entries.values()}
+    quoted = json.encoder.encode_basestring
+    fields = [
+        f'{quoted(name)}:{{"data_offsets":[{begin},{end}],"dtype":"{codes[dtype]}",'
+        f'"shape":[{",".join(map(str, shape))}]}}'
+        for name, (dtype, shape, begin, end) in sorted(entries.items(), key=_key_order)
+    ]
+    try:
+        text = ("{" + ",".join(fields) + "}").encode()
+    except UnicodeEncodeError as cause:
+        found = f"a tensor's name with the lone surrogate {cause.object[cause.start]!r}"
+        raise error("writer-misuse", found=found) from cause
+    text += b" " * _padding(len(text))
+    return len(text).to_bytes(_LENGTH_BYTES, "little") + text
+
+
+def _key_order(item: tuple[str, Entry]) -> bytes:
+    return item[0].encode("utf-16-be", "surrogatepass")
+
+
+def _padding(length: int) -> int:
+    return -(_LENGTH_BYTES + length) % _ALIGNMENT
+
+
+def _read_text(source: ByteSource, where: str, limits: Limits) -> tuple[str, int]:
+    """The header's text without its padding, and the number of bytes in front of the data section."""
+    if source.size < _LENGTH_BYTES:
+        raise _fault(where, f"{source.size} bytes in all")
+    length = int.from_bytes(source.read(0, _LENGTH_BYTES), "little")
+    if length > source.size - _LENGTH_BYTES:
+        raise _fault(where, f"a header of {length} bytes in a part of {source.size}")
+    if length > limits.safetensors_header_bytes:
+        raise _fault(where, f"a header of {length} bytes, beyond the limit of {limits.safetensors_header_bytes}")
+    raw = source.read(_LENGTH_BYTES, length)
+    stripped = raw.rstrip(b" ")
+    if length != len(stripped) + _padding(len(stripped)):
+        raise _fault(where, f"{length - len(stripped)} spaces after {len(stripped)} bytes of JSON")
+    try:
+        return stripped.decode(), _LENGTH_BYTES + length
+    except UnicodeDecodeError as cause:
+        raise _fault(where, f"bytes that are not UTF-8 at {_LENGTH_BYTES + cause.start}") from cause
+
+
+def _parse(text: str, where: str, limits: Limits) -> dict[str, Entry]:
+    """Read the header's entries with their offsets, in the header's order."""
+    if not text.startswith("{"):
+        raise _fault(where, f"{shown(text[:20])} in place of an object")
+    shapes = _Shapes(where, limits)
+    entries: dict[str, Entry] = {}
+    before: bytes | str = ""
+    plain = text.isascii()
+    at, close = 1, ""
+    while close != "}":
+        match = _ENTRY.match(text, at)
+        if match is None:
+            raise _entry_fault(text, at, where)
+        name, begin, end, code, shape, close = match.groups()
+        if "\\" in name:
+            name = _unescaped(name, where)
+        key = name if plain else name.encode("utf-16-be")
+        if entries and key <= before:  # type: ignore[operator]  # both str or both bytes
+            raise _fault(where, f"the key {shown(name)} a second time or out of order")
+        before = key
+        dtype, dimensions, size = shapes.of(code, shape, name)
+        first, last = int(begin), int(end)
+        if last - first != size:
+            found = f"offsets {first} to {last} for {dtype}{list(dimensions)} of {size} bytes"
+            raise error("safetensors-layout", where=f"{where}, {shown(name)}", found=found)
+        entries[name] = Entry(dtype, dimensions, first, last)
+        at = match.end()
+        if len(entries) > limits.variables:
+            raise error("limit-variables", where=where, found=f"more than {limits.variables} tensors")
+    if at != len(text):
+        raise _fault(where, f"{shown(text[at : at + 40])} after the object")
+    return entries
+
+
+class _Shapes:
+    """Texts of dtype and shape -> dtype, shape and bytes; remembered, since few of them differ within a part."""
+
+    def __init__(self, where: str, limits: Limits) -> None:
+        self._where = where
+        self._limits = limits
+        self._known: dict[tuple[str, str], tuple[str, tuple[int, ...], int]] = {}
+
+    def of(self, code: str, shape: str, name: str) -> tuple[str, tuple[int, ...], int]:
+        known = self._known.get((code, shape))
+        if known is None:
+            where = f"{self._where}, {shown(name)}"
+            if shape.count(",") >= self._limits.rank:
+                raise error("limit-rank", where=where, found=f"{shape.count(',') + 1} dimensions")
+            dtype = dtypes.BY_SAFETENSORS.get(code)
+            if dtype is None:
+                raise error("safetensors-dtype", where=where, found=shown(code))
+            dimensions = tuple(map(int, shape.split(","))) if shape else ()
+            if max(dimensions, default=0) > _MAX_INTEGER:
+                raise _fault(where, f"a dimension of {max(dimensions)}, which is beyond 2^53 - 1")
+            size = checked_size(dimensions, dtype.bits // 8, where, self._limits)
+            known = self._known[code, shape] = (dtype.name, dimensions, size)
+        return known
+
+
+def _unescaped(name: str, where: str) -> str:
+    value: str = json.loads(f'"{name}"')
+    if json.encoder.encode_basestring(value) != f'"{name}"':
+        raise _fault(where, f"the name {shown(name)}, which is not escaped canonically")
+    return value
+
+
+def _check_layout(entries: Mapping[str, Entry], available: int, where: str) -> None:
+    """Spans follow each other by falling width and then by name, over the whole data section (S-5)."""
+    widths = _Widths()
+    by_width: dict[int, list[str]] = {}
+    for name, entry in entries.items():
+        by_width.setdefault(widths.of(entry.dtype), []).append(name)
+    at = 0
+    for width in sorted(by_width, reverse=True):
+        # Python orders text by code points, which is the order of the UTF-8 bytes.
+        for name in sorted(by_width[width]):
+            entry = entries[name]
+            if entry.begin != at:
+                found = f"a tensor at {entry.begin}, where the canonical layout has it at {at}"
+                raise error("safetensors-layout", where=f"{where}, {shown(name)}", found=found)
+            at = entry.end
+    if at != available:
+        raise error("safetensors-layout", where=where, found=f"{at} bytes of tensors in {available} bytes of data")
+
+
+def _entry_fault(text: str, at: int, where: str) -> EtuiError:
+    place = f"{where}, byte {_LENGTH_BYTES + len(text[:at].encode())}"
+    odd_shape = _ODD_SHAPE.match(text, at)
+    if odd_shape:
+        return error("shape-form", where=place, found=shown(text[odd_shape.end() : odd_shape.end() + 40]))
+    if text.startswith('"__metadata__":', at):
+        return _fault(place, "__metadata__, which a canonical header does not have")
+    return _fault(place, f"{shown(text[at : at + 40])} in place of a tensor in canonical form")
+
+
+def _fault(where: str, found: str) -> EtuiError:
+    return error("safetensors-header", where=where, found=found)
