@@ -30,6 +30,7 @@ _REPORT = "Report it to the author of the software that wrote the artifact."
 _LIMIT = "If the file is trusted, raise the limit; a limit of SPEC.md itself cannot be raised."
 _NEWER = "Use a newer reader."
 _RENAME = "Rename one of the two."
+_REPLACE = "Remove it, or choose another place."
 _CALLER = "Change the call."
 
 _ROWS: dict[str, tuple[str, str | None, str, str]] = {
@@ -156,11 +157,14 @@ _ROWS: dict[str, tuple[str, str | None, str, str]] = {
     "limit-foreign": ("limit", "K-39", "a file of another format that is too large or too intricate", _LIMIT),
     # The library's own
     "storage-failed": ("storage", None, "the file system refused", "Mend the reason and try again."),
-    "target-not-etui": ("storage", None, "not an etui, so not replaced", "Remove it, or choose another place."),
+    "target-not-etui": ("storage", None, "not an etui, so not replaced", _REPLACE),
+    "target-other-format": ("storage", None, "a file of another format, so not replaced", _REPLACE),
     "not-complete": ("transfer", None, "not everything was kept", "Read the report, or ask for leniency."),
     "value-type": ("usage", None, "a Python object that no document can hold", "Pass a value of chapter 5."),
     "writer-misuse": ("usage", None, "a writer used in another way than it allows", _CALLER),
     "tensor-promise": ("usage", None, "a tensor that is not what was promised", _CALLER),
+    "format-unknown": ("usage", None, "a file of no format that is known here", "See `etui formats`."),
+    "command-usage": ("usage", None, "a command that cannot be run like this", "See `etui --help`."),
     "extra-hdf5": ("extra", None, "h5py is not installed", 'Run `pip install "etui[hdf5]"`.'),
     "keras-op": ("transfer", None, "an op that Keras does not have", "Convert to a format that has it."),
     "keras-value": ("transfer", None, "a value that Keras' config has no form for", "Change the config."),
