@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json as text_json
 import re
+import runpy
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import etui
 from etui import schemas
 from etui.canonical import json, msgpack, values
 from etui.errors import RejectError
 from etui.testing import documents
 
 SPECIFICATION = schemas.specification_path().read_text(encoding="utf-8")
+WORKED_EXAMPLE = Path(__file__).parents[1] / "examples" / "worked_example.py"
 BLOCK = re.compile(r"^```json (?P<marks>[^\n]+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 ROW = re.compile(r"^\| (?P<name>[^|]+) \| (?P<forms>[^|]+) \| [^|]+ \|$", re.MULTILINE)
 
@@ -113,3 +117,44 @@ def test_a_form_of_the_table_of_values_comes_back_as_it_was(name: str) -> None:
     packed = msgpack.encode({"value": values.to_msgpack(value)})
     unpacked = values.from_msgpack(msgpack.decode(packed, where=name)["value"], name)
     assert values.to_json(unpacked) == form
+
+
+def shown_bytes(annex: str) -> bytes:
+    """The bytes that the hexadecimal dumps of the annex show, each at the offset that stands beside it."""
+    data = bytearray()
+    for offset, digits in re.findall(r"^([0-9a-f]{4})  ((?:[0-9a-f]{2,8} ?)+)(?:  |$)", annex, re.MULTILINE):
+        assert int(offset, 16) == len(data)
+        data += bytes.fromhex(digits)
+    return bytes(data)
+
+
+@pytest.mark.clause("D-5")
+def test_the_worked_example_is_what_the_library_writes() -> None:
+    """Annex A is, to the letter, what the script prints for the model that the library writes now."""
+    script = runpy.run_path(str(WORKED_EXAMPLE))
+    annex = script["annex"](script["packed"](script["tiny_model"]()))
+    assert script["put"](SPECIFICATION, annex) == SPECIFICATION
+    assert annex.count("\n") < 250
+
+
+@pytest.mark.clause("H-8")
+def test_the_bytes_of_the_worked_example_are_an_artifact() -> None:
+    """The bytes that Annex A shows open as the model that it describes, under the identity that it names."""
+    annex = SPECIFICATION[SPECIFICATION.index("\n## Annex A.") :]
+    with etui.open(shown_bytes(annex)) as model:
+        assert model.digest is not None
+        assert f"`{model.digest}`" in annex
+        assert model.weights is not None
+        assert model.weights["dense/kernel"].numpy().tolist() == [[0.75], [-0.5]]
+        assert model.weights["dense/bias"].numpy().tolist() == [-0.25]
+        assert model.optimizer is not None
+        slots = model.optimizer.optimizers["optimizer"].slots
+        assert slots["dense/kernel"]["momentum"].numpy().tolist() == [[-0.25], [-0.5]]
+
+
+@pytest.mark.library
+def test_a_specification_without_markers_is_not_written() -> None:
+    """The script refuses to put the annex into a text that lacks the markers."""
+    put = runpy.run_path(str(WORKED_EXAMPLE))["put"]
+    with pytest.raises(SystemExit, match="worked-example:begin"):
+        put("## Annex A. Worked example\n", "text")
