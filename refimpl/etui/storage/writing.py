@@ -58,7 +58,7 @@ class CheckedWriter(ABC):
         """Write one part; see `ArtifactWriter.write`."""
         self._check(name, role)
         self._state = "writing"
-        self._put(Content(name, size, _exactly(size, slices(buffers), name)))
+        self._put(Content(name, size, exactly(size, slices(buffers), name)))
         self._state = "open"
         self._written += 1
 
@@ -106,7 +106,12 @@ class CheckedWriter(ABC):
         """Remove what was written. Called once, also after a `_publish` that failed."""
 
 
-def _exactly(size: int, data: Iterator[memoryview], name: str) -> Iterator[memoryview]:
+def exactly(size: int, data: Iterator[memoryview], name: str) -> Iterator[memoryview]:
+    """The views of `data`, which must be of `size` bytes in all.
+
+    Raises:
+        UsageError: ``writer-misuse``.
+    """
     left = size
     for view in data:
         left -= view.nbytes
