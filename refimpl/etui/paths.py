@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection
 from unicodedata import normalize
 
 from etui.errors import error, shown
@@ -45,7 +45,7 @@ def _check_lengths(path: str, where: str, limits: Limits) -> None:
         raise error("limit-path", where=where, found=f"a segment of {len(longest)} bytes in {shown(path)}")
 
 
-def check_no_collisions(paths: Sequence[str], where: str) -> None:
+def check_no_collisions(paths: Collection[str], where: str) -> None:
     """Check that no two paths are equal after Unicode normalization form C (D-4).
 
     Args:
