@@ -26,6 +26,7 @@ _NAMED_FIELDS = {
     "stored_size": "compressed size",
     "size": "size",
     "name_length": "length of the name",
+    "extra_length": "length of the extra field",
     "comment_length": "length of the comment",
     "disk": "disk number",
     "internal_attributes": "internal attributes",
@@ -49,13 +50,18 @@ def read_directory(source: ByteSource, limits: Limits) -> dict[str, Member]:
     raw = source.read(tail.directory_offset, readable)
     members: dict[str, Member] = {}
     at = offset = 0
+    member: Member | None = None
     for number in range(tail.count):
         where = f"central directory, entry {number}"
-        member, length = _read_entry(raw, at, offset, where, limits)
+        before = member
+        member, length, stated = _read_entry(raw, at, offset, where, limits)
+        if stated != offset:
+            raise _layout_fault(source, before, where, f"the offset {stated}, not {offset}")
+        if member.end > tail.directory_offset:
+            at_fault = member if member.data_offset <= tail.start else None
+            raise _layout_fault(source, at_fault, where, f"{shown(member.name)} reaches beyond the last member")
         if member.name in members:
             raise error("zip-members", where=where, found=f"{shown(member.name)} a second time")
-        if member.end > tail.directory_offset:
-            raise error("zip-layout", where=where, found=f"{shown(member.name)} reaches beyond the last member")
         members[member.name] = member
         at += length
         offset = member.end
@@ -64,7 +70,7 @@ def read_directory(source: ByteSource, limits: Limits) -> dict[str, Member]:
         raise error("zip-layout", where="central directory", found=found)
     if offset != tail.directory_offset:
         found = f"the last member ends at {offset}, the directory begins at {tail.directory_offset}"
-        raise error("zip-layout", where="central directory", found=found)
+        raise _layout_fault(source, member, "central directory", found)
     if MANIFEST not in members:
         raise error("zip-members", where="central directory", found=f"no {MANIFEST}")
     return members
@@ -127,8 +133,15 @@ def _tail_fault(tail: z.Tail, length: int) -> EtuiError:
     return error("zip-zip64", where="end record", found="zip64 records with other values than the archive's")
 
 
-def _read_entry(raw: bytes, at: int, offset: int, where: str, limits: Limits) -> tuple[Member, int]:
-    """The entry at `at`, whose member's local header must be at `offset`, and the entry's length."""
+def _layout_fault(source: ByteSource, member: Member | None, where: str, found: str) -> EtuiError:
+    """The fault of what does not lie where it must, unless the header of `member`, in front of it, is to blame."""
+    if member is not None:
+        check_local_header(source, member)
+    return error("zip-layout", where=where, found=found)
+
+
+def _read_entry(raw: bytes, at: int, offset: int, where: str, limits: Limits) -> tuple[Member, int, int]:
+    """The entry at `at`: its member as it is at `offset`, the entry's length, and the offset that the entry states."""
     if at + z.CENTRAL.size > len(raw):
         raise error("zip-layout", where=where, found="the end of the directory")
     actual = z.CentralHeader(*z.CENTRAL.unpack_from(raw, at))
@@ -137,6 +150,8 @@ def _read_entry(raw: bytes, at: int, offset: int, where: str, limits: Limits) ->
     if actual.name_length > limits.part_name_bytes:
         raise error("limit-path", where=where, found=f"a name of {actual.name_length} bytes")
     start = at + z.CENTRAL.size
+    if start + actual.name_length > len(raw):
+        raise error("zip-layout", where=where, found=f"a name of {actual.name_length} bytes beyond the directory")
     # Latin-1 keeps every byte, so that check_part_name sees what is there.
     name = raw[start : start + actual.name_length].decode("latin-1")
     check_part_name(name, limits)
@@ -149,21 +164,23 @@ def _read_entry(raw: bytes, at: int, offset: int, where: str, limits: Limits) ->
     member = Member(name, size, actual.crc, offset)
     expected = member.central_header()
     if not raw.startswith(expected, at):
-        raise _entry_fault(where, actual, extra, expected)
-    return member, len(expected)
+        _check_entry(where, actual, extra, expected)
+    return member, len(expected), actual.offset if offset < z.ONES32 else offset
 
 
-def _entry_fault(where: str, actual: z.CentralHeader, extra: bytes, expected: bytes) -> EtuiError:
+def _check_entry(where: str, actual: z.CentralHeader, extra: bytes, expected: bytes) -> None:
+    """Find the field that is not as it must be, in an entry that differs from the canonical one; not the offset."""
     wanted = z.CentralHeader(*z.CENTRAL.unpack_from(expected))
-    first = ("flags", "method", "time", "date", "stored_size", "comment_length", "disk")
-    _compare(where, actual, wanted, (*first, "internal_attributes", "external_attributes"))
     wanted_extra = expected[z.CENTRAL.size + wanted.name_length :]
+    if extra != wanted_extra and (_has_zip64(extra) or wanted_extra):
+        raise error("zip-zip64", where=where, found=f"the extra field {shown(extra)}")
     if extra != wanted_extra:
-        if _has_zip64(extra) or wanted_extra:
-            return error("zip-zip64", where=where, found=f"the extra field {shown(extra)}")
-        return error("zip-field", where=where, found=f"the extra field {shown(extra)}")
+        raise error("zip-field", where=where, found=f"the extra field {shown(extra)}")
+    first = ("flags", "method", "time", "date", "stored_size", "extra_length", "comment_length", "disk")
+    _compare(where, actual, wanted, (*first, "internal_attributes", "external_attributes"))
     _compare(where, actual, wanted, ("made_by", "needed"))
-    return error("zip-layout", where=where, found=f"the offset {actual.offset}, not {wanted.offset}")
+    if wanted.offset == z.ONES32 != actual.offset:
+        raise error("zip-zip64", where=where, found=f"the offset {actual.offset} beside one in the zip64 field")
 
 
 def _has_zip64(extra: bytes) -> bool:

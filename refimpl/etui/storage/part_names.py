@@ -38,11 +38,14 @@ def check_part_name(name: str, limits: Limits = DEFAULT_LIMITS) -> None:
         raise error("limit-path", where=shown(name), found=f"a part's name of {len(name)} bytes")
     for segment in name.split("/"):
         if _SEGMENT.fullmatch(segment) is None:
-            raise error("part-name", found=f"{shown(name)}, whose segment {shown(segment)} has other characters")
-        if segment[0] == "." or segment[-1] == ".":
-            raise error("part-name", found=f"{shown(name)}, whose segment {shown(segment)} begins or ends with '.'")
-        if _DEVICE.fullmatch(segment):
-            raise error("part-name", found=f"{shown(name)}, whose segment {shown(segment)} is a device's name")
+            fault = "has other characters than a part's name may have, or none"
+        elif segment[0] == "." or segment[-1] == ".":
+            fault = "begins or ends with '.'"
+        elif _DEVICE.fullmatch(segment):
+            fault = "is a device's name"
+        else:
+            continue
+        raise error("part-name", where=shown(name), found=f"the segment {shown(segment)}, which {fault}")
 
 
 def check_part_names(names: Collection[str], limits: Limits = DEFAULT_LIMITS) -> None:
@@ -89,7 +92,7 @@ class Collisions:
             self._folders[folder] = name
             slash = lowered.find("/", slash + 1)
         if other is not None:
-            raise error("part-collision", found=f"{shown(name)} and {shown(other)}")
+            raise error("part-collision", where=shown(name), found=shown(other))
         self._names[lowered] = name
 
 
@@ -135,7 +138,7 @@ def escape(name: str) -> str:
     segments = name.split("/")
     for segment in segments:
         if segment in {"", ".", ".."}:
-            raise error("part-name", found=f"{shown(name)}, with the segment {shown(segment)}")
+            raise error("part-name", where=shown(name), found=f"the segment {shown(segment)}")
     return "/".join(_escape_segment(segment) for segment in segments)
 
 
