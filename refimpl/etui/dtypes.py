@@ -78,7 +78,8 @@ def _numpy_dtype(name: str) -> np.dtype[Any]:
         import ml_dtypes  # few models need it
 
         return np.dtype(getattr(ml_dtypes, name))
-    return np.dtype(name).newbyteorder("<")
+    little: np.dtype[Any] = np.dtype(name).newbyteorder("<")
+    return little
 
 
 def by_name(name: object, where: str) -> Dtype:
