@@ -1,4 +1,4 @@
-"""Names of ops, algorithms and classes (SPEC.md chapter 13.2)."""
+"""Names of ops, algorithms, classes and frameworks (SPEC.md chapter 13)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 
 from etui.errors import error, shown
 
+_FRAMEWORK = re.compile("[a-z][a-z0-9_]*")
 _NAMESPACED = re.compile(r"[a-z][a-z0-9_]*:[^\x00-\x20\x7f]+")
 
 
@@ -21,3 +22,13 @@ def check_namespaced(text: object, where: str) -> str:
     if text.startswith("core:"):
         raise error("op-unknown", where=where, found=shown(text))
     return text
+
+
+def is_residue(value: object) -> bool:
+    """Whether a value has the form of a residue: a map from at least one framework's name to a map (C-16)."""
+    if type(value) is not dict or not value:
+        return False
+    return all(
+        type(name) is str and _FRAMEWORK.fullmatch(name) is not None and type(facts) is dict
+        for name, facts in value.items()
+    )

@@ -120,7 +120,9 @@ class Reader(Walk):
         if type(tree) is list:
             return self.items(tree)
         if type(tree) is not dict:
-            raise self.fail("value-type", f"{shown(tree)} of type {type(tree).__name__}")
+            # A number or byte string that this kind of document holds in a tag; anything else is no tree at all.
+            code = "value-not-canonical" if type(tree) in _BY_TYPE else "value-type"
+            raise self.fail(code, f"{shown(tree)} of type {type(tree).__name__}")
         if len(tree) == 1:
             ((name, content),) = tree.items()
             if is_tag(name):

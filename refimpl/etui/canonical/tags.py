@@ -28,7 +28,7 @@ from etui.canonical.value_types import (
     VariableRef,
 )
 from etui.errors import shown
-from etui.names import check_namespaced
+from etui.names import check_namespaced, is_residue
 from etui.paths import check_path
 
 # Numbers
@@ -199,8 +199,6 @@ def _read_map(content: Tree, reader: Reader) -> Value:
 
 # Names and objects
 
-_FRAMEWORK = re.compile("[a-z][a-z0-9_]*")
-
 
 def _write_ellipsis(value: EllipsisType, _: Writer) -> Tree:
     return value is ...
@@ -237,13 +235,9 @@ def _read_object(content: Tree, reader: Reader) -> Value:
     if "residue" not in tree:
         return ObjectValue(name, config, shared)
     residue = reader.item("residue", tree["residue"])
-    if type(residue) is not dict or not residue or not all(map(_is_residue, *zip(*residue.items(), strict=True))):
+    if not is_residue(residue):
         raise reader.fail("value-tag", f"the residue {shown(residue)}, which is no map of frameworks to maps")
     return ObjectValue(name, config, shared, residue)
-
-
-def _is_residue(framework: Value, facts: Value) -> bool:
-    return type(framework) is str and _FRAMEWORK.fullmatch(framework) is not None and type(facts) is dict
 
 
 def _write_variable(value: VariableRef, writer: Writer) -> Tree:
@@ -286,7 +280,7 @@ def _write_stored(value: StoredTensor, _: Writer) -> Tree:
 
 
 def _read_stored(content: Tree, reader: Reader) -> Value:
-    return StoredTensor(reader.typed(content, str))
+    return StoredTensor(check_path(reader.typed(content, str), reader.place, reader.limits))
 
 
 register(
