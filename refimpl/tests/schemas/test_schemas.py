@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 from collections.abc import Iterator
 from copy import deepcopy
@@ -88,7 +89,8 @@ def test_every_reference_resolves_without_a_network() -> None:
         for pointer, part in subschemas(schemas.load(name)):
             if "$ref" in part:
                 base, _, fragment = part["$ref"].partition("#")
-                target: Any = schemas.load(base.removesuffix(".schema.json") if base else name)
+                file = posixpath.normpath(posixpath.join(posixpath.dirname(name), base))
+                target: Any = schemas.load(file.removesuffix(".schema.json") if base else name)
                 for step in fragment.split("/")[1:]:
                     target = target[step]
                 assert isinstance(target, dict), f"{name}{pointer}"

@@ -1,0 +1,7 @@
+"""`python -m etui`: the command `etui`."""
+
+import sys
+
+from etui.cli import main
+
+sys.exit(main())

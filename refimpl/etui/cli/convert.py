@@ -1,0 +1,88 @@
+"""Convert a model, and account for everything in it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from etui import bridges, conversion
+from etui._version import SPEC_VERSION
+from etui.artifact import open_model
+from etui.cli.outcome import GOOD, Outcome
+from etui.cli.screen import Screen, progress_bar
+from etui.cli.sizes import parse_size
+from etui.errors import TransferError
+from etui.report import Report
+from etui.storage.transaction import replace_file
+
+_MOST_LINES = 50
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
+    names = ", ".join(bridge.name for bridge in bridges.bridges())
+    parser.add_argument("source", metavar="SRC", help="a file or folder; its format is told by its content")
+    parser.add_argument("target", metavar="DST", help="what to write: the suffix says the format, a folder is an etui")
+    parser.add_argument("--to", metavar="FORMAT", help=f"the format of DST: {names}")
+    parser.add_argument("--form", choices=("packed", "directory"), help="the form of an etui")
+    parser.add_argument("--report", metavar="FILE", help="write the report there as JSON, also if DST is not written")
+    parser.add_argument("--lenient", action="store_true", help="write DST even if something is lost")
+    parser.add_argument("--shard-size", metavar="SIZE", type=parse_size, help="cut data into parts of at most 2GB, say")
+    parser.add_argument("--no-native", action="store_true", help="leave the source framework's own documents out")
+
+
+def run(options: argparse.Namespace) -> Outcome:
+    """Convert; the report is written even if the conversion is refused."""
+    report = Report()
+    try:
+        with progress_bar("converting") as progress:
+            conversion.convert(
+                options.source,
+                options.target,
+                to=options.to,
+                strict=not options.lenient,
+                native=not options.no_native,
+                shard_size=options.shard_size,
+                form=options.form,
+                progress=progress,
+                report=report,
+            )
+    except TransferError:
+        _write_report(options.report, report)
+        raise
+    _write_report(options.report, report)
+    identity = _identity(options.target)
+    document = {
+        "format": "etui-conversion",
+        "version": SPEC_VERSION,
+        "identity": identity,
+        "report": report.as_json(),
+    }
+    return Outcome(GOOD, document, lambda screen: _show(screen, report, identity))
+
+
+def _identity(target: str) -> str | None:
+    """The digest of what was written, if that is an etui."""
+    bridge = bridges.recognise(target)
+    if bridge is None or bridge.name != bridges.OWN:
+        return None
+    with open_model(Path(target)) as model:
+        return model.digest
+
+
+def _write_report(path: str | None, report: Report) -> None:
+    if path is not None:
+        with replace_file(path) as file:
+            file.write(json.dumps(report.as_json(), indent=2).encode() + b"\n")
+
+
+def _show(screen: Screen, report: Report, identity: str | None) -> None:
+    lines: list[Any] = list(report.lines())
+    for line in lines[:_MOST_LINES]:
+        screen.line(line)
+    if len(lines) > _MOST_LINES:
+        screen.line(f"  … and {len(lines) - _MOST_LINES} more lines; --report FILE or --json has all")
+    if identity is not None:
+        screen.line(f"  identity: {identity}")

@@ -1,0 +1,111 @@
+"""Converting a model from one format to another, with an account of everything in it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from etui import bridges
+from etui.bridges import Bridge
+from etui.containers.data_writer import Progress
+from etui.errors import error
+from etui.limits import DEFAULT_LIMITS, Limits
+from etui.model import Model
+from etui.report import Report
+
+StrPath = str | os.PathLike[str]
+
+
+def read(
+    source: StrPath, *, report: Report | None = None, native: bool = True, limits: Limits = DEFAULT_LIMITS
+) -> tuple[Model, Bridge]:
+    """Read a model, which the caller closes, from a file or folder of any known format, told by its content.
+
+    Args:
+        source: the file or folder.
+        report: gets the reader's account.
+        native: keep the source framework's own documents.
+        limits: refuse what is beyond these.
+
+    Returns:
+        The model and the bridge of its format.
+
+    Raises:
+        UsageError: ``format-unknown``.
+        RejectError: the content is refused.
+        MissingExtraError: the format needs an optional dependency that is not installed.
+        StorageError: it cannot be read.
+    """
+    bridge = bridges.of_source(source)
+    account = Report() if report is None else report
+    return bridge.translator.read(Path(source), account, limits=limits, native=native), bridge
+
+
+def convert(
+    source: StrPath,
+    target: StrPath,
+    *,
+    to: str | None = None,
+    strict: bool = True,
+    native: bool = True,
+    shard_size: int | None = None,
+    form: str | None = None,
+    progress: Progress | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    report: Report | None = None,
+) -> Report:
+    """Convert a model; what is at the target stays until the new file is whole.
+
+    Args:
+        source: a file or folder of a known format, told by its content.
+        target: the file or folder to write or replace; it may be the source.
+        to: name of the target's format; by default what its suffix says, and a folder is an etui in directory form.
+        strict: refuse to write if anything would be lost.
+        native: keep the source framework's own documents, and use those that are still current.
+        shard_size: bytes of data in one data part of an etui at most; `None` for a single part.
+        form: ``"packed"`` or ``"directory"`` for an etui; by default what the target's name says.
+        progress: called while data is written, as (part name, bytes done, bytes in all).
+        limits: refuse what is beyond these.
+        report: is filled instead of a new one, so that the account is at hand even if the conversion is refused.
+
+    Returns:
+        The account of every item in the source and of what became of it.
+
+    Raises:
+        UsageError: ``format-unknown``, or ``writer-misuse`` for an option that the target's format does not have.
+        TransferError: ``not-complete``; the target is as it was.
+        RejectError: the source is refused, or the model breaks a clause of SPEC.md.
+        MissingExtraError: a format needs an optional dependency that is not installed.
+        StorageError: ``target-not-etui``, ``target-other-format``, ``storage-failed``; the target is as it was.
+    """
+    account = Report() if report is None else report
+    account.source, account.target = os.fspath(source), os.fspath(target)
+    writer = bridges.of_target(target, to)
+    options = _options(writer, target, {"shard_size": shard_size, "form": form})
+    _check_target(writer, target)
+    model, _ = read(source, report=account, native=native, limits=limits)
+    with model:
+        if strict:
+            account.require_complete()
+        writer.translator.write(model, target, account, strict=strict, progress=progress, limits=limits, **options)
+    return account
+
+
+def _options(writer: Bridge, target: StrPath, options: dict[str, Any]) -> dict[str, Any]:
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in given:
+        if name not in writer.options:
+            raise error("writer-misuse", where=os.fspath(target), found=f"{name}, which {writer.name} does not have")
+    return given
+
+
+def _check_target(writer: Bridge, target: StrPath) -> None:
+    """Refuse to replace a file of another format; of Etui's own forms, the storage takes care itself."""
+    path = Path(target)
+    if writer.name == bridges.OWN or not os.path.lexists(path):
+        return
+    if path.is_file() and not path.stat().st_size:
+        return
+    if path.is_dir() or not writer.translator.recognises(path):
+        raise error("target-other-format", where=os.fspath(target), found=f"it is not {writer.title!r}")

@@ -1,0 +1,271 @@
+"""Verifying every byte of an artifact (SPEC.md H-7), and validating its structure with every document's schema."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass, field
+from typing import Any, cast
+
+from etui import artifact, digest, schemas
+from etui._version import SPEC_VERSION
+from etui.artifact import Location
+from etui.canonical import json, msgpack
+from etui.containers import manifest as manifest_container
+from etui.containers.data_parts import DataParts
+from etui.containers.data_writer import Progress
+from etui.containers.manifest import Manifest
+from etui.containers.tensors import Stored, Tensor
+from etui.errors import EtuiError, RejectError, error
+from etui.limits import DEFAULT_LIMITS, Limits
+from etui.model import Model
+from etui.storage import open_artifact
+from etui.storage.base import ArtifactReader
+from etui.views import json_view, stored_tensors
+
+# Encodings whose content has rules of its own (W-18, W-19); the others are right if their components are.
+_WITH_CONTENT_RULES = frozenset({"packed4", "string"})
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What a full verification found good.
+
+    Attributes:
+        location: what was verified, for people.
+        identity: digest of the manifest.
+        form: how the parts are stored.
+        profile, artifact_version: as the manifest has them.
+        parts: number of parts, the manifest included.
+        tensors: number of stored tensors whose digest was checked.
+        bytes: size of all parts, the manifest included.
+    """
+
+    location: str
+    identity: str
+    form: str
+    profile: str
+    artifact_version: str
+    parts: int
+    tensors: int
+    bytes: int
+
+    def as_json(self) -> dict[str, Any]:
+        """The result as the schema `cli/verify.schema.json` describes it."""
+        return {"format": "etui-verification", "version": SPEC_VERSION, "ok": True, **asdict(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A place where an artifact breaks a clause.
+
+    Attributes:
+        error_class, code: as `EtuiError` has them.
+        clause: id of the broken clause, or `None`.
+        where: the place.
+        message: what is wrong there, for people.
+    """
+
+    error_class: str
+    code: str
+    clause: str | None
+    where: str
+    message: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The fault as the schema `cli/validate.schema.json` describes it."""
+        return {
+            "class": self.error_class,
+            "code": self.code,
+            "clause": self.clause,
+            "where": self.where,
+            "message": self.message,
+        }
+
+
+@dataclass(slots=True)
+class Validation:
+    """The faults that were found in an artifact.
+
+    Attributes:
+        location: what was validated, for people.
+        faults: empty for a valid artifact. A reader stops at the first fault; further ones are those that the schemas
+            show in documents that decode.
+        notes: what was not checked, and why.
+        identity: digest of the manifest, or `None` if there is none to read.
+    """
+
+    location: str
+    faults: list[Fault] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    identity: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the artifact is valid."""
+        return not self.faults
+
+    def as_json(self) -> dict[str, Any]:
+        """The result as the schema `cli/validate.schema.json` describes it."""
+        return {
+            "format": "etui-validation",
+            "version": SPEC_VERSION,
+            "location": self.location,
+            "ok": self.ok,
+            "identity": self.identity,
+            "faults": [fault.as_json() for fault in self.faults],
+            "notes": self.notes,
+        }
+
+
+def verify(location: Location, *, progress: Progress | None = None, limits: Limits = DEFAULT_LIMITS) -> Verification:
+    """Check every byte of an artifact: container, documents, headers, each tensor's digest and content, other parts.
+
+    Plain tensors are hashed where they are mapped, without a copy.
+
+    Args:
+        location: a path of either form, the bytes of a packed artifact, or part name -> bytes.
+        progress: called as (what is checked, bytes done, bytes in all) for the data.
+        limits: refuse what is beyond these.
+
+    Raises:
+        RejectError: the artifact breaks a clause of SPEC.md, or a byte was changed.
+        StorageError: it cannot be read.
+    """
+    with open_artifact(location, limits) as reader:
+        model, manifest = _load(reader, limits)
+        reader.verify_container(manifest.parts.keys())
+        _data_parts(model, manifest, reader, limits).check_all()
+        tensors = _verify_data(model, progress)
+        sizes = reader.names()
+        return Verification(
+            reader.location,
+            model.digest or "",
+            reader.form,
+            manifest.profile,
+            manifest.version,
+            len(manifest.parts) + 1,
+            tensors,
+            sum(sizes[name] for name in [*manifest.parts, manifest_container.DOCUMENT]),
+        )
+
+
+def _verify_data(model: Model, progress: Progress | None) -> int:
+    """Check each tensor and each part that is no document; return the number of stored tensors."""
+    blobs = [*model.assets.items(), *model.programs.items()]
+    blobs += [(name, native.blob) for name, native in model.native.items()]
+    named = [(name, tensor) for _, name, tensor in stored_tensors(model)]
+    total = sum(tensor.nbytes for _, tensor in named) + sum(blob.size for _, blob in blobs)
+    done = count = 0
+    for name, tensor in named:
+        count += _verify_tensor(tensor)
+        done += tensor.nbytes
+        if progress is not None:
+            progress(name, done, total)
+    for name, blob in blobs:
+        try:
+            blob.view()
+        except RejectError as fault:
+            raise error(fault.code, where=name, found=fault.found) from fault
+        done += blob.size
+        if progress is not None:
+            progress(name, done, total)
+    return count
+
+
+def _verify_tensor(tensor: Tensor) -> int:
+    if tensor.encoding in _WITH_CONTENT_RULES:
+        tensor.numpy(verify=True)
+        return sum(len(part.pieces) for _, part in tensor.physical(""))
+    if tensor.encoding is not None:
+        return sum(_verify_tensor(part) for part in tensor.components.values())
+    for piece in tensor.pieces:
+        piece.source.array(verify=True)
+    return len(tensor.pieces)
+
+
+def _load(reader: ArtifactReader, limits: Limits) -> tuple[Model, Manifest]:
+    model = artifact.load(reader, limits=limits)
+    return model, cast(Manifest, model.manifest)  # what was loaded has one
+
+
+def _data_parts(model: Model, manifest: Manifest, reader: ArtifactReader, limits: Limits) -> DataParts:
+    """The data parts as the documents claim them; all of them unclaimed if no document has a tensor."""
+    for _, _, tensor in stored_tensors(model):
+        for _, plain in tensor.physical(""):
+            for piece in plain.pieces:
+                if isinstance(piece.source, Stored):
+                    return piece.source.parts
+    return DataParts(reader, manifest.data_parts(), verify=True, limits=limits)
+
+
+def validate(location: Location, *, limits: Limits = DEFAULT_LIMITS) -> Validation:
+    """Check the structure of an artifact: everything but the bytes of its tensors, assets and other files.
+
+    Args:
+        location: a path of either form, the bytes of a packed artifact, or part name -> bytes.
+        limits: refuse what is beyond these.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    validation = Validation(os.fspath(location) if isinstance(location, str | os.PathLike) else "")
+    try:
+        reader = open_artifact(location, limits)
+    except RejectError as fault:
+        validation.faults.append(_fault(fault))
+        return validation
+    with reader:
+        validation.location = reader.location
+        try:
+            model, manifest = _load(reader, limits)
+            validation.identity = model.digest
+            _data_parts(model, manifest, reader, limits).check_all()
+        except RejectError as fault:
+            validation.faults.append(_fault(fault))
+        _check_schemas(reader, validation, limits)
+    return validation
+
+
+def _fault(fault: EtuiError) -> Fault:
+    return Fault(fault.error_class, fault.code, fault.clause, fault.where, str(fault))
+
+
+def _check_schemas(reader: ArtifactReader, validation: Validation, limits: Limits) -> None:
+    """Check every document that decodes, and whose bytes are those that the manifest means, against its schema."""
+    try:
+        data = _document(reader, manifest_container.DOCUMENT, limits)
+        validation.identity = digest.of(data)
+        tree = json.decode(data, where=manifest_container.DOCUMENT, limits=limits)
+        _check_schema("manifest", tree, manifest_container.DOCUMENT, validation)
+        manifest = manifest_container.decode(data, limits)
+    except RejectError:
+        return  # the reader met the same fault
+    for name, entry in manifest.parts.items():
+        if entry.role not in manifest_container.DOCUMENTS:
+            continue
+        try:
+            content = _document(reader, name, limits)
+            if digest.of(content, (entry.digest or "").partition(":")[0]) != entry.digest:
+                continue  # of bytes that were changed, nothing is used (H-5)
+            codec = msgpack if name.endswith(".msgpack") else json
+            tree = codec.decode(content, where=name, limits=limits)
+        except RejectError:
+            continue  # as above
+        _check_schema(entry.role, json_view(tree), name, validation)
+
+
+def _document(reader: ArtifactReader, name: str, limits: Limits) -> bytes:
+    source = reader.source(name)
+    if source.size > limits.document_bytes:
+        raise error("limit-document", where=name, found=f"{source.size} bytes")
+    return source.read(0, source.size)
+
+
+def _check_schema(role: str, tree: Any, name: str, validation: Validation) -> None:
+    note = schemas.version_note(tree)
+    if note:
+        validation.notes.append(f"{name}: {note}")
+    for fault in schemas.validate(role, tree, name):
+        where = f"{name} at {fault.path or '/'}"
+        message = f"{fault} [{role}-form]"
+        validation.faults.append(Fault("invalid", f"{role}-form", fault.clause, where, message))
