@@ -77,9 +77,9 @@ def _numpy_dtype(name: str) -> np.dtype[Any]:
     if name in _ML_DTYPES:
         import ml_dtypes  # few models need it
 
-        return np.dtype(getattr(ml_dtypes, name))
-    little: np.dtype[Any] = np.dtype(name).newbyteorder("<")
-    return little
+        scalar: type[np.generic] = getattr(ml_dtypes, name)
+        return np.dtype(scalar)
+    return np.dtype(name).newbyteorder("<")
 
 
 def by_name(name: object, where: str) -> Dtype:

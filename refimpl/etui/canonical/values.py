@@ -111,7 +111,7 @@ def from_json_view(tree: Tree, where: str, limits: Limits = DEFAULT_LIMITS) -> T
     if type(tree) is list:
         return [from_json_view(item, where, limits) for item in tree]
     if type(tree) is not dict:
-        return tree
+        return from_json(tree, where, limits)
     if len(tree) == 1:
         ((name, content),) = tree.items()
         if name in _NATIVE_IN_MSGPACK and type(content) is str:
