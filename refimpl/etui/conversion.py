@@ -12,7 +12,7 @@ from etui.containers.data_writer import Progress
 from etui.errors import error
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.model import Model
-from etui.report import Report
+from etui.report import CHANGED, LOST, Entry, Report
 
 StrPath = str | os.PathLike[str]
 
@@ -84,12 +84,31 @@ def convert(
     writer = bridges.of_target(target, to)
     options = _options(writer, target, {"shard_size": shard_size, "form": form})
     _check_target(writer, target)
-    model, _ = read(source, report=account, native=native, limits=limits)
-    with model:
-        if strict:
-            account.require_complete()
-        writer.translator.write(model, target, account, strict=strict, progress=progress, limits=limits, **options)
+    reading, writing = Report(account.source), Report(account.source)
+    try:
+        model, _ = read(source, report=reading, native=native, limits=limits)
+        with model:
+            if strict:
+                reading.require_complete()
+            writer.translator.write(model, target, writing, strict=strict, progress=progress, limits=limits, **options)
+    finally:
+        account.entries += _merged(reading, writing)
     return account
+
+
+def _merged(reading: Report, writing: Report) -> list[Entry]:
+    """One entry for each item: of the two directions, that which says the worse, or else the more, of it."""
+    found: dict[tuple[str, str], Entry] = {}
+    for entry in [*reading.entries, *writing.entries]:
+        key = (entry.kind, entry.subject)
+        if key not in found or _gravity(entry) > _gravity(found[key]):
+            found[key] = entry
+    return list(found.values())
+
+
+def _gravity(entry: Entry) -> tuple[int, bool]:
+    ranks = [entry.status != "restored", entry.status in CHANGED, entry.status in LOST]
+    return max(rank * bool(is_so) for rank, is_so in enumerate(ranks, 1)), bool(entry.detail)
 
 
 def _options(writer: Bridge, target: StrPath, options: dict[str, Any]) -> dict[str, Any]:

@@ -170,13 +170,11 @@ def _areas(first: Model, second: Model) -> Iterator[tuple[str, dict[str, Json], 
     """Each area that both have, as subject -> tree; a document that one lacks is one change."""
     for area, contents in _CONTENTS.items():
         one, two = contents(first), contents(second)
-        if one is None and two is None:
-            continue
-        if one is None or two is None:
+        if one is not None and two is not None:
+            yield area, one, two
+        elif area != "layout" and one is not two:
             whole = {f"all of {area}": "there"}
             yield area, {} if one is None else whole, {} if two is None else whole
-        else:
-            yield area, one, two
 
 
 def _config(model: Model) -> dict[str, Json] | None:

@@ -69,11 +69,9 @@ def write(
 
 
 def account(model: Model, report: Report) -> None:
-    """Add an entry for each item of a model that the report does not know yet: an artifact keeps it as it is."""
-    known = {(entry.kind, entry.subject) for entry in report.entries}
+    """Add an entry for each item of a model: an artifact keeps them all."""
     for kind, subject, status, detail in _items(model):
-        if (kind, subject) not in known:
-            report.add(kind, subject, status, detail)
+        report.add(kind, subject, status, detail)
 
 
 def _items(model: Model) -> Iterator[tuple[str, str, str, str]]:
@@ -85,9 +83,10 @@ def _items(model: Model) -> Iterator[tuple[str, str, str, str]]:
         "optimizer.msgpack": model.optimizer,
         "state.msgpack": model.state,
     }
+    status = "translated" if model.manifest is None else "restored"
     for name, container in documents.items():
         if container is not None:
-            yield "document", name, "restored", ""
+            yield "document", name, status, ""
     if model.weights is not None:
         for path in model.weights.variables:
             yield "variable", path, "restored", ""
@@ -107,17 +106,15 @@ def _items(model: Model) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _optimizer_items(state: OptimizerState) -> Iterator[tuple[str, str, str, str]]:
-    several = len(list(state.walk())) > 1
     for place, optimizer in state.walk():
         yield "optimizer", place, "restored", optimizer.algorithm
-        prefix = f"{place}: " if several else ""
         for path, slots in optimizer.slots.items():
             for slot in slots:
-                yield "slot", f"{prefix}{path} {slot}", "restored", ""
+                yield "slot", f"{place}/{path}/{slot}", "restored", ""
         for path in optimizer.fresh:
-            yield "slot", f"{prefix}{path}", "fresh", "the optimizer has made none yet"
+            yield "slot", f"{place}/{path}", "fresh", "the optimizer has made none yet"
         for name in optimizer.shared_slots:
-            yield "slot", f"{prefix}{name}", "restored", ""
+            yield "slot", f"{place}/{name}", "restored", ""
 
 
 def _state_items(state: State) -> Iterator[tuple[str, str, str, str]]:

@@ -89,11 +89,12 @@ def _weights_fact(weights: Json) -> str:
 
 def _optimizer_facts(optimizer: Json) -> Iterator[tuple[str, str]]:
     place = optimizer["place"]
-    rate = _text(optimizer["learning_rate"])
-    yield place, f"{optimizer['algorithm']}, step {optimizer['step']:,}, learning rate {rate}"
-    slots = ", ".join(f"{count} {name}" for name, count in optimizer["slots"].items()) or "none"
-    fresh = f", {counted(optimizer['fresh'], 'variable')} without yet" if optimizer["fresh"] else ""
-    yield f"{place} slots", f"{slots}{fresh}, {size_text(optimizer['bytes'])}"
+    rate = "" if optimizer["learning_rate"] is None else f", learning rate {_text(optimizer['learning_rate'])}"
+    yield place, f"{optimizer['algorithm']}, step {optimizer['step']:,}{rate}"
+    slots = [f"{count} {name}" for name, count in optimizer["slots"].items()]
+    fresh = [f"{counted(optimizer['fresh'], 'variable')} without yet"] if optimizer["fresh"] else []
+    if slots or fresh:
+        yield f"{place} slots", ", ".join([*slots, *fresh, size_text(optimizer["bytes"])])
     if optimizer["schedule"]:
         yield f"{place} schedule", optimizer["schedule"]
     yield f"{place} settings", _text(optimizer["hyperparameters"])
@@ -146,7 +147,9 @@ def _text(value: Json) -> str:
     """A JSON value as one short text; tagged floats are their digits."""
     if isinstance(value, dict) and value.keys() == {"$float"}:
         return str(float(value["$float"]))
-    if isinstance(value, dict):
+    if isinstance(value, dict) and value.keys() == {"$object"}:
+        text = f"{value['$object']['class']}({_text(value['$object']['config'])})"
+    elif isinstance(value, dict):
         text = ", ".join(f"{key} {_text(item)}" for key, item in value.items())
     elif isinstance(value, list):
         text = ", ".join(map(_text, value))
