@@ -107,9 +107,11 @@ def encode_tree(tree: Json) -> bytes:
     if not proved:
         text = _written(tree, DEFAULT_LIMITS)
     try:
-        return text.encode()
+        data = text.encode()
     except UnicodeEncodeError as cause:
         raise error("json-surrogate", found=shown(text[max(cause.start - 20, 0) : cause.end])) from None
+    _check_depth(data, "", DEFAULT_LIMITS)
+    return data
 
 
 # Proof by the C parser and the C encoder
