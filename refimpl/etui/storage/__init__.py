@@ -43,8 +43,8 @@ def open_artifact(location: Location, limits: Limits = DEFAULT_LIMITS) -> Artifa
         return MemoryReader(location, limits)
     if isinstance(location, bytes):
         return PackedReader(BytesSource(location), "<bytes>", limits=limits)
-    path = standing(Path(location))
-    with storage_errors(str(path)):
+    with storage_errors(os.fspath(location)):
+        path = standing(Path(location))
         if path.is_dir():
             return DirectoryReader(path, limits)
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

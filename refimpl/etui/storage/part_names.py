@@ -61,7 +61,7 @@ def check_part_names(names: Collection[str], limits: Limits = DEFAULT_LIMITS) ->
         LimitError: ``limit-parts``, ``limit-path``.
     """
     if len(names) > limits.parts:
-        raise error("limit-parts", found=f"{len(names)} parts")
+        raise error("limit-parts", where=MANIFEST, found=f"{len(names)} parts")
     collisions = Collisions()
     collisions.add(MANIFEST)
     for name in names:

@@ -21,12 +21,13 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, TypeVar
 
 from etui.errors import error
 from etui.storage.exchange import exchange
 from etui.storage.failures import storage_errors
 
+_Held = TypeVar("_Held", BinaryIO, "_Folder")
 _TRIES = 100
 _BUFFER_BYTES = 1024 * 1024
 
@@ -42,7 +43,7 @@ def standing(path: Path) -> Path:
     if not os.path.lexists(path):
         olds = _beside(path, "old")
         if olds:
-            return max(olds, key=lambda old: old.stat(follow_symlinks=False).st_mtime_ns)
+            return max(olds, key=lambda old: old.lstat().st_mtime_ns)
     return path
 
 
@@ -76,27 +77,22 @@ class FileTransaction:
         self._path = path
         with storage_errors(str(path)):
             recover(path)
-            self._temporary, descriptor = _make_beside(path, _make_file)
-            self.file: BinaryIO = os.fdopen(descriptor, "w+b", buffering=_BUFFER_BYTES)
-            with suppress(FileNotFoundError):
-                os.fchmod(descriptor, stat.S_IMODE(path.stat().st_mode))
+            self._temporary, self.file = _make_beside(path, _make_file)
 
     def commit(self) -> None:
         """Flush the file to the device and put it in its place."""
         with storage_errors(str(self._path)):
             self.file.flush()
             os.fsync(self.file.fileno())
-            self._temporary.replace(self._path)
+            _put_in_place(self._temporary, self._path)
             self.file.close()
-            sync_folder(self._path.parent)
 
     def abort(self) -> None:
         """Remove the temporary file; what was at the place stays."""
         # The buffer may hold bytes that the device refused; closing would try again and raise again.
         with suppress(OSError):
             self.file.close()
-        with suppress(OSError):
-            self._temporary.unlink()
+        _remove(self._temporary)
 
 
 class FolderTransaction:
@@ -113,40 +109,18 @@ class FolderTransaction:
         self._path = path
         with storage_errors(str(path)):
             recover(path)
-            self.folder, self._descriptor = _make_beside(path, _make_folder)
-            with suppress(FileNotFoundError):
-                self.folder.chmod(stat.S_IMODE(path.stat().st_mode))
+            self.folder, self._held = _make_beside(path, _Folder)
 
     def commit(self) -> None:
         """Put the folder, whose content is durable, in its place, and remove the earlier one."""
         with storage_errors(str(self._path)):
-            if not os.path.lexists(self._path) or not any(self._path.iterdir()):
-                self.folder.rename(self._path)
-                sync_folder(self._path.parent)
-            elif exchange(str(self.folder), str(self._path)):
-                sync_folder(self._path.parent)
-                _remove(self.folder)
-            else:
-                self._rename_twice()
-        os.close(self._descriptor)
+            _put_in_place(self.folder, self._path)
+            self._held.close()
 
     def abort(self) -> None:
         """Remove the temporary folder; what was at the place stays."""
         _remove(self.folder)
-        with suppress(OSError):
-            os.close(self._descriptor)
-
-    def _rename_twice(self) -> None:
-        old = self.folder.with_suffix(".old")
-        with _locked(self._path):
-            self._path.rename(old)
-            try:
-                self.folder.rename(self._path)
-            except OSError:
-                old.rename(self._path)
-                raise
-            sync_folder(self._path.parent)
-            _remove(old)
+        self._held.close()
 
 
 @contextmanager
@@ -179,6 +153,52 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
+def _put_in_place(made: Path, path: Path) -> None:
+    """Give what is at `made` the name `path`, durably, and remove what had it.
+
+    On a failure the names are as they were; only where the system cannot swap two names, a file stays replaced whose
+    folder could not be flushed.
+    """
+    if not os.path.lexists(path) or _is_empty_folder(path):
+        made.rename(path)
+        _sync_or_undo(path, lambda: path.rename(made))
+        return
+    made.chmod(stat.S_IMODE(path.stat().st_mode))
+    if exchange(str(made), str(path)):
+        _sync_or_undo(path, lambda: exchange(str(made), str(path)))
+        _remove(made)
+    elif path.is_dir():
+        _rename_twice(made, path)
+    else:
+        made.replace(path)
+        sync_folder(path.parent)
+
+
+def _rename_twice(made: Path, path: Path) -> None:
+    old = made.with_suffix(".old")
+    with _locked(path):
+        path.rename(old)
+        try:
+            made.rename(path)
+            _sync_or_undo(path, lambda: path.rename(made))
+        except BaseException:
+            old.rename(path)
+            raise
+        _remove(old)
+
+
+def _sync_or_undo(path: Path, undo: Callable[[], object]) -> None:
+    try:
+        sync_folder(path.parent)
+    except OSError:
+        undo()
+        raise
+
+
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and next(path.iterdir(), None) is None
+
+
 def _beside(path: Path, kind: Literal["tmp", "old"]) -> list[Path]:
     pattern = re.compile(rf"\.{re.escape(path.name)}\.etui-[0-9a-f]{{8}}\.{kind}")
     try:
@@ -187,29 +207,42 @@ def _beside(path: Path, kind: Literal["tmp", "old"]) -> list[Path]:
         return []
 
 
-def _make_beside(path: Path, make: Callable[[Path], int]) -> tuple[Path, int]:
-    """Make something under a fresh name beside `path` and lock it."""
+def _make_beside(path: Path, make: Callable[[Path], _Held]) -> tuple[Path, _Held]:
+    """Make something under a fresh name beside `path`, and hold it locked."""
     for _ in range(_TRIES):
         made = path.with_name(f".{path.name}.etui-{secrets.token_hex(4)}.tmp")
         try:
-            descriptor = make(made)
+            held = make(made)
         except FileExistsError:
             continue
-        _lock(descriptor)
+        _lock(held.fileno())
         # Between its making and its locking another writer may have taken it for a leftover.
-        if os.fstat(descriptor).st_nlink:
-            return made, descriptor
-        os.close(descriptor)
+        if os.fstat(held.fileno()).st_nlink:
+            return made, held
+        held.close()
     raise error("storage-failed", where=str(path), found=f"no free name beside it in {_TRIES} tries")
 
 
-def _make_file(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+def _make_file(path: Path) -> BinaryIO:
+    return path.open("x+b", buffering=_BUFFER_BYTES)
 
 
-def _make_folder(path: Path) -> int:
-    path.mkdir()
-    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+class _Folder:
+    """A folder held open for its lock, as a file is."""
+
+    def __init__(self, path: Path) -> None:
+        path.mkdir()
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            path.rmdir()
+            raise
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def close(self) -> None:
+        os.close(self._descriptor)
 
 
 def _lock(descriptor: int) -> bool:
@@ -238,7 +271,7 @@ def _locked(path: Path) -> Iterator[bool]:
 def _remove(path: Path) -> None:
     """Remove a file or folder; what cannot be removed stays, for the next writer."""
     with suppress(OSError):
-        if stat.S_ISDIR(path.stat(follow_symlinks=False).st_mode):
+        if stat.S_ISDIR(path.lstat().st_mode):
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink()

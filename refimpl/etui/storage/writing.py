@@ -66,6 +66,7 @@ class CheckedWriter(ABC):
         """Publish; see `ArtifactWriter.commit`."""
         if self._state != "open" or self._last is None or self._last[1] != MANIFEST:
             raise error("writer-misuse", where=self.location, found="a commit without a manifest, or a second one")
+        self._state = "committing"
         self._publish()
         self._state = "committed"
 
