@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
 
-from etui import digest
-from etui.canonical import json, msgpack
-from etui.containers import config as config_container
-from etui.containers import consistency
+from etui import consistency, digest
 from etui.containers import manifest as manifest_container
-from etui.containers import optimizer as optimizer_container
-from etui.containers import state as state_container
-from etui.containers import training as training_container
-from etui.containers import weights as weights_container
 from etui.containers.data_parts import DataParts
-from etui.containers.data_writer import Progress, WrittenData, plan_data, rehearse, write_data
+from etui.containers.data_writer import DataPlan, Progress, WrittenData, plan_data, rehearse, write_data
+from etui.containers.documents import DOCUMENTS
 from etui.containers.manifest import Manifest, PartEntry
 from etui.errors import error
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.model import Blob, Model, Native
-from etui.storage import create_artifact, open_artifact
-from etui.storage.base import ArtifactReader, ArtifactWriter, ByteSource
+from etui.storage import Location, Target, create_artifact, open_artifact
+from etui.storage.base import ArtifactReader, ArtifactWriter, ByteSource, Form
 
-Location = str | os.PathLike[str] | bytes | Mapping[str, bytes]
+__all__ = ["Location", "load", "open_model", "save_model", "write"]
 
 
 def open_model(location: Location, *, verify: bool = True, limits: Limits = DEFAULT_LIMITS) -> Model:
@@ -49,22 +41,21 @@ def open_model(location: Location, *, verify: bool = True, limits: Limits = DEFA
 
 def load(reader: ArtifactReader, *, verify: bool = True, limits: Limits = DEFAULT_LIMITS) -> Model:
     """The model of an artifact whose storage is open; it closes the storage when it is closed."""
-    source = reader.source(manifest_container.DOCUMENT)
-    data = _read_document(source, manifest_container.DOCUMENT, limits)
+    data = _read_document(reader.source(manifest_container.DOCUMENT), manifest_container.DOCUMENT, limits)
     manifest = manifest_container.decode(data, limits)
     reader.check_members({name: entry.size for name, entry in manifest.parts.items()})
-    parts = DataParts(reader, manifest.data_parts(), verify=verify, limits=limits)
     documents = {}
     for name, entry in manifest.parts.items():
-        if entry.role in manifest_container.DOCUMENTS:
-            content = _read_document(reader.source(name), name, limits)
-            _check_digest(content, entry, name)
-            documents[name] = content
+        if name in DOCUMENTS:
+            documents[name] = _read_document(reader.source(name), name, limits)
+            _check_digest(documents[name], entry, name)
+    parts = DataParts(reader, manifest.data_parts(), verify=verify, limits=limits)
     model = _decode(documents, manifest, parts, limits)
+    parts.check_claimed()
     model.manifest, model.digest, model.closing = manifest, digest.of(data), reader.close
     _attach_blobs(model, manifest, reader)
-    consistency.check(model.config, model.weights, model.training, model.optimizer, model.state, model.assets)
-    needed = _features(model)
+    consistency.check(model)
+    needed = consistency.required_features(model)
     if manifest.requires != needed:
         found = f"{manifest.requires}, and the artifact uses {needed}"
         raise error("requires-list", where=manifest_container.DOCUMENT, found=found)
@@ -85,64 +76,54 @@ def _check_digest(content: bytes, entry: PartEntry, name: str) -> None:
 
 
 def _decode(documents: Mapping[str, bytes], manifest: Manifest, parts: DataParts, limits: Limits) -> Model:
-    """Decode the documents, in a fixed order so that one fault always gives one code."""
     model = Model(version=manifest.version, metadata=manifest.metadata, extra=manifest.extra)
-    decoders: dict[str, tuple[str, Callable[[dict[str, Any]], Any]]] = {
-        config_container.DOCUMENT: ("config", lambda tree: config_container.decode(tree, limits)),
-        training_container.DOCUMENT: ("training", lambda tree: training_container.decode(tree, limits)),
-        weights_container.DOCUMENT: ("weights", lambda tree: weights_container.decode(tree, parts, limits)),
-        optimizer_container.DOCUMENT: ("optimizer", lambda tree: optimizer_container.decode(tree, parts, limits)),
-        state_container.DOCUMENT: ("state", lambda tree: state_container.decode(tree, parts, limits)),
-    }
-    for name, (attribute, decode) in decoders.items():
+    for name, document in DOCUMENTS.items():
         if name not in documents:
             continue
-        codec = msgpack if name.endswith(".msgpack") else json
-        tree = codec.decode(documents[name], where=name, limits=limits)
-        setattr(model, attribute, decode(tree))
-        if tree["version"] != manifest.version:
-            found = f"{tree['version']}, and {manifest.version} in the manifest"
+        container, version = document.decode(documents[name], parts, limits)
+        if version != manifest.version:
+            found = f"{version}, and {manifest.version} in the manifest"
             raise error("version-form", where=name, found=found)
+        setattr(model, document.role, container)
     return model
 
 
 def _attach_blobs(model: Model, manifest: Manifest, reader: ArtifactReader) -> None:
     for name, entry in manifest.parts.items():
-        if entry.role not in ("asset", "program", "native"):
+        if entry.role not in {"asset", "program", "native"}:
             continue
-        blob = Blob(reader.source(name), entry.media_type, entry.digest)
+        blob = Blob(reader.source(name), entry.media_type, entry.digest, name)
         if entry.role == "asset":
             model.assets[name] = blob
         elif entry.role == "program":
             model.programs[name] = blob
         else:
-            model.native[name] = Native(blob, entry.framework or "", entry.framework_version, _bindings(model, entry))
+            bindings = _bindings(model, manifest, entry)
+            model.native[name] = Native(blob, entry.framework or "", entry.framework_version, bindings)
 
 
-def _bindings(model: Model, entry: PartEntry) -> dict[str, str]:
+def _bindings(model: Model, manifest: Manifest, entry: PartEntry) -> dict[str, str]:
     """Stored digests become fingerprints where they hold; others stay, so that the document is stale (N-3)."""
-    parts = model.manifest.parts if model.manifest is not None else {}
+    parts = manifest.parts
     holds = all(name in parts and parts[name].digest == text for name, text in entry.bindings.items())
-    if not holds:
-        return entry.bindings
-    return {name: model.fingerprint(name) or text for name, text in entry.bindings.items()}
+    return {name: (holds and model.fingerprint(name)) or text for name, text in entry.bindings.items()}
 
 
 def save_model(
     model: Model,
-    target: str | os.PathLike[str],
+    target: Target,
     *,
-    form: str | None = None,
+    form: Form | None = None,
     shard_size: int | None = None,
     progress: Progress | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> str:
-    """Write a model as an artifact, in one transaction: an earlier artifact at the place stays until the new one is whole.
+    """Write a model as an artifact, in one transaction: an earlier one at the place stays until the new one is whole.
 
     Args:
         model: what to write; it may have been opened from the same place.
-        target: path of the file or folder.
-        form: ``"packed"`` or ``"directory"``; by default what the target's name says, see `storage.create_artifact`.
+        target: path of the file or folder, or a file object or mapping; see `storage.create_artifact`.
+        form: ``"packed"`` or ``"directory"``; by default what the target's name says.
         shard_size: bytes of data in one data part at most; `None` for a single part.
         progress: called while data is written.
         limits: refuse to write what is beyond these.
@@ -169,58 +150,54 @@ def write(
     limits: Limits = DEFAULT_LIMITS,
 ) -> str:
     """Write all parts of a model to a storage writer, the manifest last; the caller commits."""
-    consistency.check(model.config, model.weights, model.training, model.optimizer, model.state, model.assets)
-    plans = {name: plan_data(name, tensors, shard_size, limits) for name, tensors in _tensors(model)}
-    _rehearse(model, {name: rehearse(plan) for name, plan in plans.items()}, limits)
+    if shard_size is not None and shard_size < 1:
+        raise error("writer-misuse", found=f"shards of {shard_size} bytes")
+    consistency.check(model)
+    plans = {
+        document.role: plan_data(document.role, document.tensors(container), shard_size, limits)
+        for document, container in model.documents()
+    }
+    fresh = {name for name, native in model.native.items() if model.is_fresh(native)}
+    _rehearse(model, plans, fresh, limits)
 
     total = sum(plan.nbytes for plan in plans.values())
     written: dict[str, WrittenData] = {}
+    parts: dict[str, PartEntry] = {}
     done = 0
-    for name, plan in sorted(plans.items()):
-        written[name] = write_data(plan, writer, progress, done, total)
+    for role, plan in sorted(plans.items()):
+        written[role] = write_data(plan, writer, progress, done, total)
+        parts |= written[role].entries
         done += plan.nbytes
-    parts = {part: entry for data in written.values() for part, entry in data.entries.items()}
-    documents = _encode(model, written)
     for name, role, blob in _blobs(model):
         view = blob.view()
         parts[name] = PartEntry(role, blob.media_type, blob.size, digest.of(view))
         writer.write(name, role, blob.size, [view])
+    documents = _encode(model, written)
+    parts |= _entries(documents)
     for name, content in sorted(documents.items()):
-        role = name.partition(".")[0]
-        if len(content) > limits.document_bytes:
-            raise error("limit-document", where=name, found=f"{len(content)} bytes")
-        parts[name] = PartEntry(role, manifest_container.MEDIA_TYPES[role], len(content), digest.of(content))
-        writer.write(name, role, len(content), [content])
-    for name, native in model.native.items():
-        entry = parts[name]
-        entry.framework, entry.framework_version = native.framework, native.framework_version
-        fresh = model.is_fresh(native)
-        entry.bindings = {
-            document: (parts[document].digest or text) if fresh else text for document, text in native.bindings.items()
-        }
-    manifest = _manifest(model, parts)
-    data = manifest_container.encode(manifest)
-    manifest_container.decode(data, limits)
+        writer.write(name, parts[name].role, len(content), [content])
+    _describe_natives(model, fresh, parts)
+    data = manifest_container.encode(_manifest(model, parts))
     writer.write(manifest_container.DOCUMENT, "manifest", len(data), [data])
     return digest.of(data)
 
 
-def _manifest(model: Model, parts: dict[str, PartEntry]) -> Manifest:
-    profile = manifest_container.profile_of({entry.role for entry in parts.values()})
-    return Manifest(parts, profile, _features(model), model.version, model.metadata, model.extra)
-
-
-def _features(model: Model) -> list[str]:
-    return consistency.required_features(model.config, model.weights, model.optimizer, model.state, model.programs)
-
-
-def _tensors(model: Model) -> Iterator[tuple[str, Any]]:
-    if model.weights is not None:
-        yield "weights", weights_container.tensors(model.weights)
-    if model.optimizer is not None:
-        yield "optimizer", optimizer_container.tensors(model.optimizer)
-    if model.state is not None:
-        yield "state", state_container.tensors(model.state)
+def _rehearse(model: Model, plans: Mapping[str, DataPlan], fresh: set[str], limits: Limits) -> None:
+    """Read the documents as a reader will, before any data is written: a writer never makes what a reader refuses."""
+    written = {role: rehearse(plan) for role, plan in plans.items()}
+    documents = _encode(model, written)
+    for name, content in documents.items():
+        if len(content) > limits.document_bytes:
+            raise error("limit-document", where=name, found=f"{len(content)} bytes")
+    parts = {name: entry for data in written.values() for name, entry in data.entries.items()}
+    for name, role, blob in _blobs(model):
+        parts[name] = PartEntry(role, blob.media_type, blob.size, digest.of(b""))
+    parts |= _entries(documents)
+    _describe_natives(model, fresh, parts)
+    manifest = manifest_container.decode(manifest_container.encode(_manifest(model, parts)), limits)
+    # Data is not reached while documents are decoded, so the storage below the data parts is an empty one.
+    with open_artifact({manifest_container.DOCUMENT: b""}, limits) as nothing:
+        _decode(documents, manifest, DataParts(nothing, manifest.data_parts(), verify=False, limits=limits), limits)
 
 
 def _blobs(model: Model) -> Iterator[tuple[str, str, Blob]]:
@@ -231,28 +208,41 @@ def _blobs(model: Model) -> Iterator[tuple[str, str, Blob]]:
 
 
 def _encode(model: Model, written: Mapping[str, WrittenData]) -> dict[str, bytes]:
-    documents = {}
-    if model.config is not None:
-        documents[config_container.DOCUMENT] = json.encode(config_container.encode(model.config, model.version))
-    if model.training is not None:
-        documents[training_container.DOCUMENT] = json.encode(training_container.encode(model.training, model.version))
-    if model.weights is not None:
-        tree = weights_container.encode(model.weights, written["weights"].placed, model.version)
-        documents[weights_container.DOCUMENT] = json.encode(tree)
-    if model.optimizer is not None:
-        tree = optimizer_container.encode(model.optimizer, written["optimizer"].placed, model.version)
-        documents[optimizer_container.DOCUMENT] = msgpack.encode(tree)
-    if model.state is not None:
-        tree = state_container.encode(model.state, written["state"].placed, model.version)
-        documents[state_container.DOCUMENT] = msgpack.encode(tree)
-    return documents
+    return {
+        document.name: document.encode(container, written[document.role].placed, model.version)
+        for document, container in model.documents()
+    }
 
 
-def _rehearse(model: Model, written: Mapping[str, WrittenData], limits: Limits) -> None:
-    """Read the documents as a reader will, before any data is written: a writer never makes what a reader refuses."""
-    documents = _encode(model, written)
-    parts = {part: entry for data in written.values() for part, entry in data.entries.items()}
-    manifest = Manifest(parts, "", version=model.version)
-    # Data is not reached while documents are decoded, so the storage below the data parts is an empty one.
-    with open_artifact({manifest_container.DOCUMENT: b""}, limits) as nothing:
-        _decode(documents, manifest, DataParts(nothing, manifest.data_parts(), verify=False, limits=limits), limits)
+def _entries(documents: Mapping[str, bytes]) -> dict[str, PartEntry]:
+    return {
+        name: PartEntry(
+            DOCUMENTS[name].role,
+            manifest_container.MEDIA_TYPES[DOCUMENTS[name].role],
+            len(content),
+            digest.of(content),
+        )
+        for name, content in documents.items()
+    }
+
+
+def _describe_natives(model: Model, fresh: set[str], parts: Mapping[str, PartEntry]) -> None:
+    """Complete the entries of native documents: a fresh one is bound to the documents as they are written (N-2)."""
+    for name, native in model.native.items():
+        entry = parts[name]
+        entry.framework, entry.framework_version = native.framework, native.framework_version
+        current = parts if name in fresh else {}
+        entry.bindings = {
+            document: (document in current and current[document].digest) or text
+            for document, text in native.bindings.items()
+        }
+
+
+def _manifest(model: Model, parts: dict[str, PartEntry]) -> Manifest:
+    """The manifest of the parts; unknown fields of a part that was there before are kept (Q-6, Q-8)."""
+    before = model.manifest.parts if model.manifest is not None else {}
+    for name in parts.keys() & before.keys():
+        parts[name].extra = before[name].extra
+    profile = manifest_container.profile_of({entry.role for entry in parts.values()})
+    features = consistency.required_features(model)
+    return Manifest(parts, profile, features, model.version, model.metadata, model.extra)

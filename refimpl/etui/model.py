@@ -6,24 +6,21 @@ callables. Both are written by `etui.save`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
 from etui import digest
 from etui._version import SPEC_VERSION
-from etui.canonical import json, msgpack
-from etui.containers import config as config_container
-from etui.containers import optimizer as optimizer_container
-from etui.containers import state as state_container
-from etui.containers import training as training_container
-from etui.containers import weights as weights_container
 from etui.containers.config import Config
 from etui.containers.data_parts import Chunk
+from etui.containers.documents import DOCUMENTS, Document
 from etui.containers.manifest import Manifest
 from etui.containers.optimizer import OptimizerState
 from etui.containers.state import State
+from etui.containers.tensor_index import Placed
+from etui.containers.tensors import Tensor
 from etui.containers.training import Training
 from etui.containers.weights import Weights
 from etui.errors import error
@@ -40,11 +37,13 @@ class Blob:
         source: where they are.
         media_type: what they are.
         digest: checked whenever they are read, if known.
+        where: the part, for messages.
     """
 
     source: ByteSource
     media_type: str = "application/octet-stream"
     digest: str | None = None
+    where: str = ""
 
     @classmethod
     def of(cls, data: bytes, media_type: str = "application/octet-stream") -> Blob:
@@ -66,7 +65,7 @@ class Blob:
         if self.digest is not None:
             found = digest.of(view, self.digest.partition(":")[0])
             if found != self.digest:
-                raise error("digest-mismatch", found=f"{found}, not {self.digest}")
+                raise error("digest-mismatch", where=self.where, found=f"{found}, not {self.digest}")
         return view
 
     def read(self) -> bytes:
@@ -90,17 +89,13 @@ class Native:
     bindings: Mapping[str, str] = field(default_factory=dict)
 
 
-class _Nowhere(Mapping[str, tuple[Chunk, ...]]):
-    """Places no tensor anywhere: an encoding for it shows a document's content without its data."""
-
-    def __getitem__(self, name: str) -> tuple[Chunk, ...]:
-        return ()
-
-    def __iter__(self) -> Any:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
+def _by_content(tensors: Iterable[tuple[str, Tensor]]) -> Placed:
+    """Chunks that say what the tensors hold and not where it is."""
+    placed = {}
+    for name, tensor in tensors:
+        for physical, plain in tensor.physical(name):
+            placed[physical] = tuple(Chunk("", "", piece.digest(), piece.offset, piece.shape) for piece in plain.pieces)
+    return placed
 
 
 @dataclass(slots=True)
@@ -114,8 +109,9 @@ class Model:
         metadata: the caller's own map of values.
         version: of the specification, as read or as it will be written.
         manifest: of an artifact that was opened, else `None`.
-        digest: the identity of an artifact that was opened or saved, else `None`.
+        digest: the identity of an artifact that was opened, else `None`.
         extra: unknown fields of the manifest, kept for rewriting.
+        closing: lets go of the files of an artifact that was opened.
     """
 
     config: Config | None = None
@@ -147,27 +143,22 @@ class Model:
     ) -> None:
         self.close()
 
+    def documents(self) -> Iterator[tuple[Document, Any]]:
+        """The documents that the model has, with their containers."""
+        for document in DOCUMENTS.values():
+            container = getattr(self, document.role)
+            if container is not None:
+                yield document, container
+
     def fingerprint(self, document: str) -> str | None:
-        """The digest of a document's content without the place of its data; `None` where there is no such document."""
-        trees = {
-            config_container.DOCUMENT: lambda: self.config and config_container.encode(self.config, self.version),
-            training_container.DOCUMENT: lambda: (
-                self.training and training_container.encode(self.training, self.version)
-            ),
-            weights_container.DOCUMENT: lambda: (
-                None if self.weights is None else weights_container.encode(self.weights, _Nowhere(), self.version)
-            ),
-            optimizer_container.DOCUMENT: lambda: (
-                self.optimizer and optimizer_container.encode(self.optimizer, _Nowhere(), self.version)
-            ),
-            state_container.DOCUMENT: lambda: (
-                self.state and state_container.encode(self.state, _Nowhere(), self.version)
-            ),
-        }
-        tree = trees[document]() if document in trees else None
-        if tree is None:
-            return None
-        return digest.of(msgpack.encode(tree) if document.endswith(".msgpack") else json.encode(tree))
+        """The digest of a document's content, wherever its data is stored; `None` where there is no such document.
+
+        Data in memory is hashed for it, and data that is made on demand is made.
+        """
+        for kind, container in self.documents():
+            if kind.name == document:
+                return digest.of(kind.encode(container, _by_content(kind.tensors(container)), self.version))
+        return None
 
     def bind(self, blob: Blob, framework: str, framework_version: str | None, *documents: str) -> Native:
         """A native document from which the named neutral documents, as they are now, were translated."""
@@ -176,9 +167,7 @@ class Model:
 
     def is_fresh(self, native: Native) -> bool:
         """Whether the neutral documents are still those that the native one was translated to (N-3, N-5)."""
-        return bool(native.bindings) and all(
-            self.fingerprint(name) == text for name, text in native.bindings.items()
-        )
+        return bool(native.bindings) and all(self.fingerprint(name) == text for name, text in native.bindings.items())
 
     def native_document(self, name: str, report: Report | None = None) -> bytes | None:
         """The bytes of a native document that may be used, or `None` if it is absent or stale.

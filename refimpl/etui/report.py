@@ -34,6 +34,7 @@ LOST = {
     "not-transferable": "the target has no form for it",
 }
 STATUSES = {**KEPT, **CHANGED, **LOST}
+_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class Report:
         return not self.lost
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """kind -> status -> number of entries."""
+        """The numbers of entries: kind -> status -> number."""
         table: dict[str, dict[str, int]] = {}
         for (kind, status), number in Counter((entry.kind, entry.status) for entry in self.entries).items():
             table.setdefault(kind, {})[status] = number
@@ -100,9 +101,9 @@ class Report:
         """
         lost = self.lost
         if lost:
-            shown = "; ".join(f"{entry.kind} {entry.subject}: {entry.status} {entry.detail}".strip() for entry in lost[:5])
-            more = f"; and {len(lost) - 5} more" if len(lost) > 5 else ""
-            raise error("not-complete", where=self.source, found=shown + more)
+            first = [f"{entry.kind} {entry.subject}: {entry.status} {entry.detail}".strip() for entry in lost[:_SHOWN]]
+            more = [f"and {len(lost) - _SHOWN} more"] if len(lost) > _SHOWN else []
+            raise error("not-complete", where=self.source, found="; ".join(first + more))
 
     def as_json(self) -> dict[str, Any]:
         """The report as the schema `report.schema.json` describes it."""

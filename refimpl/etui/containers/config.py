@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from etui import paths
 from etui.canonical import values
-from etui.containers.fields import Context, Json, check_namespaced, open_document
+from etui.containers.fields import Context, Json, open_document
 from etui.errors import error, shown
 from etui.limits import DEFAULT_LIMITS, Limits
+from etui.names import check_namespaced
 
 DOCUMENT = "config.json"
 KINDS = ("layer", "graph", "opaque", "shared")
@@ -136,7 +137,7 @@ def decode(tree: dict[str, Json], limits: Limits = DEFAULT_LIMITS) -> Config:
     Raises:
         RejectError: with the code of the clause that the document breaks.
     """
-    context, extra = open_document(tree, DOCUMENT, "config", limits, {"model"}, ())
+    context, extra = open_document(tree, DOCUMENT, limits, {"model"})
     return Config(_Decoder(context).root(tree["model"]), extra)
 
 
@@ -149,25 +150,30 @@ class _Decoder:
         model = self.module(node, "model")
         if model.kind == "shared":
             raise error("module-kind", where=self.context.place("model"), found="a shared module as the root")
-        found = dict(model.walk())
-        seen = set()
-        for path, module in found.items():
-            self._references(path, module, found)
-            if module.target is not None and module.target not in seen:
-                raise error("shared-order", where=self.context.place(path), found=f"target {shown(module.target)}")
+        below = {path: module for path, module in model.walk() if path}
+        seen: set[str] = set()
+        for path, module in below.items():
+            where = self.context.place(path)
+            paths.check_path(path, where, self.context.limits)
+            if module.target is not None:
+                self._target(module.target, path, below, seen)
             seen.add(path)
+        for path, module in model.walk():
+            for place, value in module.contents():
+                if not place.startswith("graph/"):
+                    self._no_outputs(value, f"{path}/{place}")
         return model
 
-    def _references(self, path: str, module: Module, found: dict[str, Module]) -> None:
+    def _target(self, target: str, path: str, below: dict[str, Module], seen: set[str]) -> None:
         where = self.context.place(path)
-        if module.target is not None and (module.target not in found or found[module.target].kind == "shared"):
-            raise error("reference-missing", where=where, found=f"target {shown(module.target)}")
-        for place, value in module.contents():
-            for reference in values.references(value):
-                if isinstance(reference, values.ModuleRef) and reference.path not in found:
-                    raise error("reference-missing", where=where, found=f"module {shown(reference.path)}")
-                if isinstance(reference, values.OutputRef) and not place.startswith("graph/"):
-                    raise error("reference-missing", where=where, found="an $output outside of a graph")
+        if target not in below or below[target].kind == "shared":
+            raise error("reference-missing", where=where, found=f"target {shown(target)}")
+        if target not in seen or path.startswith(f"{target}/"):
+            raise error("shared-order", where=where, found=f"target {shown(target)}")
+
+    def _no_outputs(self, value: Any, path: str) -> None:
+        if any(isinstance(reference, values.OutputRef) for reference in values.references(value)):
+            raise error("reference-missing", where=self.context.place(path), found="an $output outside of a graph")
 
     def module(self, node: Json, path: str) -> Module:
         self.count += 1
@@ -178,7 +184,7 @@ class _Decoder:
         where = self.context.place(path)
         if kind not in KINDS:
             raise error("module-kind", where=where, found=shown(kind))
-        if not isinstance(name, str) or "/" in name:
+        if not isinstance(name, str) or not name or "/" in name:
             raise error("module-name", where=where, found=shown(name))
         paths.check_path(name, where, self.context.limits)
         needed = {"target"} if kind == "shared" else {"op", "graph"} if kind == "graph" else {"op"}
@@ -193,7 +199,7 @@ class _Decoder:
 
     def _body(self, node: Json, module: Module, path: str) -> Module:
         module.attrs = self._values(node, "attrs", path)
-        module.residue = self._values(node, "residue", path)
+        module.residue = self.context.residue(self._values(node, "residue", path), f"{path}/residue")
         if "build" in node:
             if node["build"] is None:
                 raise self.context.fail(f"{path}/build", "null, which must be left out")
@@ -224,16 +230,19 @@ class _Decoder:
                 raise error("call-form", where=where, found=f"a second call {shown(call.id)}")
             if call.module not in names:
                 raise error("call-form", where=where, found=f"no module {shown(call.module)}")
-            self._outputs([call.args, call.kwargs], calls, "call-order", where)
             calls[call.id] = call
-        graph = Graph(*(self._value(node[name], f"{path}/{name}") for name in ("inputs", "outputs")), extra=extra)
-        for name, value in (("inputs", graph.inputs), ("outputs", graph.outputs)):
+        made: set[str] = set()
+        for index, call in enumerate(calls.values()):
+            where = self.context.place(f"{path}/calls/{index}")
+            self._outputs([call.args, call.kwargs], calls.keys(), where, made)
+            made.add(call.id)
+        inputs, outputs = (self._value(node[name], f"{path}/{name}") for name in ("inputs", "outputs"))
+        for name, value in (("inputs", inputs), ("outputs", outputs)):
             where = self.context.place(f"{path}/{name}")
             if not _is_structure(value):
                 raise error("call-form", where=where, found="a leaf that is no $output")
-            self._outputs(value, calls, "reference-missing", where)
-        graph.calls = list(calls.values())
-        return graph
+            self._outputs(value, calls.keys(), where, made)
+        return Graph(inputs, outputs, list(calls.values()), extra)
 
     def _call(self, node: Json, path: str) -> Call:
         where = self.context.place(path)
@@ -242,14 +251,16 @@ class _Decoder:
         extra = self.context.fields(node, path, {"id", "module", "args", "kwargs"})
         if not isinstance(node["id"], str) or not node["id"] or not isinstance(node["module"], str):
             raise error("call-form", where=where, found="an id or module that is no name")
-        args, kwargs = self._value(node["args"], path), self._value(node["kwargs"], path)
+        args, kwargs = self._value(node["args"], f"{path}/args"), self._value(node["kwargs"], f"{path}/kwargs")
         if not isinstance(args, list) or not isinstance(kwargs, dict) or not all(isinstance(k, str) for k in kwargs):
             raise error("call-form", where=where, found="args that are no list or kwargs that are no map")
         return Call(node["id"], node["module"], args, kwargs, extra)
 
-    def _outputs(self, value: Any, calls: dict[str, Call], code: str, where: str) -> None:
+    def _outputs(self, value: Any, ids: Collection[str], where: str, made: set[str]) -> None:
+        """Refuse outputs of calls that the graph does not have (C-13), or has not made yet (C-12)."""
         for reference in values.references(value):
-            if isinstance(reference, values.OutputRef) and reference.call not in calls:
+            if isinstance(reference, values.OutputRef) and reference.call not in made:
+                code = "call-order" if reference.call in ids else "reference-missing"
                 raise error(code, where=where, found=f"no earlier call {shown(reference.call)}")
 
     def _value(self, node: Json, path: str) -> Any:
@@ -259,14 +270,14 @@ class _Decoder:
         if name not in node:
             return {}
         value = self._value(self.context.filled(node, name, dict, path), f"{path}/{name}")
-        if not isinstance(value, dict):
-            raise self.context.fail(f"{path}/{name}", "a tagged value in place of a map")
-        return value
+        return self.context.mapping(value, f"{path}/{name}")
 
 
 def _is_structure(value: Any) -> bool:
     if isinstance(value, dict):
         return all(_is_structure(item) for item in value.values())
+    if isinstance(value, values.MapValue):
+        return all(_is_structure(item) for _, item in value.pairs)
     if isinstance(value, list | tuple):
         return all(_is_structure(item) for item in value)
     return isinstance(value, values.OutputRef)

@@ -46,9 +46,7 @@ class DataParts:
     A part's header is read when one of its tensors is first asked for, or by `check_all`.
     """
 
-    def __init__(
-        self, reader: ArtifactReader, parts: Mapping[str, DataPart], *, verify: bool, limits: Limits
-    ) -> None:
+    def __init__(self, reader: ArtifactReader, parts: Mapping[str, DataPart], *, verify: bool, limits: Limits) -> None:
         self._reader = reader
         self._parts = parts
         self._verify = verify
@@ -74,14 +72,14 @@ class DataParts:
         if part not in self._headers:
             entry = self._parts[part]
             source = self._reader.source(part)
+            claimed = source.view(0, min(entry.header_size, source.size))
+            found = digest.of(claimed, entry.header_digest.partition(":")[0])
+            if found != entry.header_digest:
+                raise error("digest-mismatch", where=f"{part}, header", found=f"{found}, not {entry.header_digest}")
             header = read_header(source, part, self._limits)
-            found = digest.of(source.view(0, header.size), entry.header_digest.partition(":")[0])
-            if header.size != entry.header_size or found != entry.header_digest:
-                raise error(
-                    "digest-mismatch",
-                    where=f"{part}, header",
-                    found=f"{header.size} bytes with {found}, not {entry.header_size} with {entry.header_digest}",
-                )
+            if header.size != entry.header_size:
+                sizes = f"{header.size} bytes, and {entry.header_size} in the manifest"
+                raise error("digest-mismatch", where=f"{part}, header", found=sizes)
             unnamed = header.entries.keys() - self._claims[part]
             if unnamed:
                 raise error("tensor-unreferenced", where=part, found=f"no chunk names {shown(min(unnamed))}")
@@ -121,9 +119,15 @@ class DataParts:
                 if found != chunk.digest:
                     raise error("digest-mismatch", where=where, found=f"{found}, not {chunk.digest}")
             if dtype == "bool":
-                _check_bools(view, where)
+                check_bools(view, where)
             self._checked.add(key)
         return view
+
+    def check_claimed(self) -> None:
+        """Refuse a data part of which no chunk names a tensor, after all documents were decoded (S-8, S-9)."""
+        for part, claimed in self._claims.items():
+            if not claimed:
+                raise error("tensor-unreferenced", where=part, found="a data part that no chunk names")
 
     def check_all(self) -> None:
         """Read and check the header of every data part (S-1 to S-9)."""
@@ -131,7 +135,12 @@ class DataParts:
             self.header(part)
 
 
-def _check_bools(view: memoryview, where: str) -> None:
+def check_bools(view: memoryview, where: str) -> None:
+    """Check that the bytes of a bool tensor are 0 and 1 (D-8).
+
+    Raises:
+        InvalidError: ``bool-value``.
+    """
     values = np.frombuffer(view, np.uint8)
     if values.size and values.max() > 1:
         raise error("bool-value", where=where, found=f"a byte of {values.max()}")

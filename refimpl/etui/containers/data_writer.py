@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from etui import digest, dtypes
 from etui.canonical import json
-from etui.containers.data_parts import Chunk
+from etui.containers.data_parts import Chunk, check_bools
 from etui.containers.manifest import SAFETENSORS, PartEntry
-from etui.containers.tensors import Piece, Tensor
+from etui.containers.tensors import Piece, Tensor, raw_bytes
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.storage.base import ArtifactWriter, Buffer
 from etui.storage.digesting import Digesting
@@ -98,9 +98,7 @@ def rehearse(data: DataPlan) -> WrittenData:
     """What `write_data` will give, with digests of nothing: for a check of the documents before the data is written."""
     stand_in = digest.of(b"")
     digests = {item.stored: stand_in for items in data.shards.values() for item in items}
-    entries = {
-        part: PartEntry("data", SAFETENSORS, 0, header_size=0, header_digest=stand_in) for part in data.shards
-    }
+    entries = {part: PartEntry("data", SAFETENSORS, 0, header_size=0, header_digest=stand_in) for part in data.shards}
     return WrittenData(_placed(data, digests), entries)
 
 
@@ -156,22 +154,16 @@ def _counted(buffers: Iterable[Buffer], part: str, progress: Progress, done: int
 def _items(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[_Item]:
     for name, tensor in tensors:
         for physical, plain in tensor.physical(name):
-            single = len(plain.pieces) == 1
             for piece in plain.pieces:
-                if single:
-                    yield _Item(physical, physical, plain.dtype, Piece(None, plain.shape, piece.source))
-                else:
-                    at = ",".join(map(str, piece.offset or ()))
-                    yield _Item(physical, f"{physical}@{at}", plain.dtype, piece)
+                at = "" if piece.offset is None else f"@{','.join(map(str, piece.offset))}"
+                yield _Item(physical, physical + at, plain.dtype, piece)
 
 
-def _buffers(
-    header: bytes, items: Iterable[_Item], digesting: Digesting, digests: dict[str, str]
-) -> Iterator[Buffer]:
+def _buffers(header: bytes, items: Iterable[_Item], digesting: Digesting, digests: dict[str, str]) -> Iterator[Buffer]:
     yield header
     for item in items:
-        array = item.piece.source.array()
-        # A byte view: ml_dtypes' arrays have no buffer format of their own.
-        raw = memoryview(array.reshape(-1).view("u1"))
+        raw = raw_bytes(item.piece.source.array())
+        if item.dtype == "bool":
+            check_bools(raw, item.stored)
         yield from digesting.through(raw)
         digests[item.stored] = digesting.finish()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,8 @@ from etui import dtypes
 from etui.errors import error, shown
 
 Array = npt.NDArray[Any]
-FLOATS = frozenset(
-    {"float16", "float32", "float64", "bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e8m0fnu"}
-)
-INTEGERS = frozenset(
-    {"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "int4", "uint4"}
-)
+FLOATS = frozenset({"float16", "float32", "float64", "bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e8m0fnu"})
+INTEGERS = frozenset({"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "int4", "uint4"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +30,9 @@ class Spec:
     dtype: str
     shape: tuple[int, ...]
     encoding: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.encoding or 'plain'} {self.dtype}{list(self.shape)}"
 
 
 Specs = Mapping[str, Spec]
@@ -62,7 +62,7 @@ def _expect(specs: Specs, expected: Mapping[str, Spec]) -> str:
         return f"components {sorted(specs)} in place of {sorted(expected)}"
     for name, spec in expected.items():
         if specs[name] != spec:
-            return f"component {name!r} is {specs[name].dtype}{list(specs[name].shape)}, not {spec.dtype}{list(spec.shape)}"
+            return f"component {name!r} is {specs[name]}, not {spec}"
     return ""
 
 
@@ -80,7 +80,7 @@ def _complex_join(dtype: str, shape: tuple[int, ...], arrays: Mapping[str, Array
     return arrays["parts"].view(dtypes.by_name(dtype, "").numpy).reshape(shape)
 
 
-def _packed4_fault(dtype: str, shape: tuple[int, ...], specs: Specs) -> str:
+def _packed4_fault(_dtype: str, shape: tuple[int, ...], specs: Specs) -> str:
     return _expect(specs, {"nibbles": Spec("uint8", ((math.prod(shape) + 1) // 2,))})
 
 
@@ -107,7 +107,7 @@ def _packed4_join(dtype: str, shape: tuple[int, ...], arrays: Mapping[str, Array
     return nibbles.astype(dtypes.by_name(dtype, "").numpy).reshape(shape)
 
 
-def _string_fault(dtype: str, shape: tuple[int, ...], specs: Specs) -> str:
+def _string_fault(_dtype: str, shape: tuple[int, ...], specs: Specs) -> str:
     data = specs.get("data")
     if data is None or len(data.shape) != 1:
         return "no component 'data' of one dimension"
@@ -127,7 +127,7 @@ def _string_join(dtype: str, shape: tuple[int, ...], arrays: Mapping[str, Array]
         raise ValueError("offsets do not rise from 0 to the length of data")
     raw = data.tobytes()
     bounds = offsets.tolist()
-    items: list[bytes | str] = [raw[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    items: list[bytes | str] = [raw[a:b] for a, b in pairwise(bounds)]
     if dtype == "string":
         items = [item.decode("utf-8") for item in items if isinstance(item, bytes)]
     result = np.empty(len(items), object)
@@ -135,21 +135,22 @@ def _string_join(dtype: str, shape: tuple[int, ...], arrays: Mapping[str, Array]
     return result.reshape(shape)
 
 
-def _quantized_fault(dtype: str, shape: tuple[int, ...], specs: Specs) -> str:
+def _quantized_fault(_dtype: str, shape: tuple[int, ...], specs: Specs) -> str:
     values, scale = specs.get("values"), specs.get("scale")
     if values is None or scale is None or set(specs) - {"values", "scale", "zero_point"}:
         return f"components {sorted(specs)} in place of values, scale and, if needed, zero_point"
     if values.dtype not in INTEGERS or values.shape != shape or values.encoding not in (None, "packed4"):
-        return f"values are {values.dtype}{list(values.shape)}, not integers of shape {list(shape)}"
+        return f"values are {values}, not integers of shape {list(shape)}"
     if scale.dtype not in FLOATS or scale.encoding is not None:
-        return f"scale is {scale.dtype}, not a plain float tensor"
+        return f"scale is {scale}, not a plain float tensor"
     if len(scale.shape) != len(shape) or any(
         (size % blocks if blocks else size) for size, blocks in zip(shape, scale.shape, strict=True)
     ):
         return f"scale of shape {list(scale.shape)} does not divide {list(shape)}"
     zero = specs.get("zero_point")
-    if zero is not None and (zero.dtype, zero.shape) != (values.dtype, scale.shape):
-        return f"zero_point is {zero.dtype}{list(zero.shape)}, not {values.dtype}{list(scale.shape)}"
+    expected = Spec(values.dtype, scale.shape, values.encoding)
+    if zero not in {None, expected}:
+        return f"zero_point is {zero}, not {expected}"
     return ""
 
 
@@ -182,11 +183,15 @@ ENCODINGS: dict[str, Encoding] = {
 }
 
 
-def natural_encoding(dtype: str) -> str | None:
-    """The encoding that a dtype needs, or `None` where safetensors holds it as it is."""
+def split(dtype: str, array: Array) -> tuple[str, dict[str, Array]] | None:
+    """The encoding that a dtype needs, and the components of an array; `None` where safetensors holds it as it is.
+
+    Raises:
+        ValueError: a string that has no UTF-8.
+    """
     for encoding in ENCODINGS.values():
         if encoding.split is not None and dtype in encoding.dtypes:
-            return encoding.name
+            return encoding.name, encoding.split(array)
     return None
 
 

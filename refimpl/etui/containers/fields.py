@@ -12,10 +12,11 @@ from etui.errors import error, shown
 from etui.limits import DEFAULT_LIMITS, Limits
 
 Json = Any
-"""A tree as `etui.canonical` decodes it: dict, list, str, int, float, bool, None; in MessagePack also bytes and StoredTensor."""
+"""A tree as `etui.canonical` decodes it: dict, list, str, int, float, bool, None; in MessagePack also bytes and
+`StoredTensor`."""
 
 _VERSION = re.compile(r"(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})")
-_NAMESPACED = re.compile(r"[a-z][a-z0-9_]*:[^\x00-\x20\x7f]+")
+_FRAMEWORK = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def parse_version(text: Json, where: str) -> tuple[int, int]:
@@ -100,6 +101,21 @@ class Context:
             raise self.fail(f"{path}/{name}", f"{value} is negative")
         return value
 
+    def mapping(self, value: Any, path: str) -> dict[str, Any]:
+        """A value, checked to be a map with string keys, which is the only one that is written without a tag."""
+        if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+            raise self.fail(path, f"{shown(value)} in place of a map")
+        return value
+
+    def residue(self, value: Any, path: str) -> dict[str, Any]:
+        """A value, checked to be a map from the names of frameworks to maps (C-16)."""
+        residue = self.mapping(value, path)
+        for framework, facts in residue.items():
+            if not _FRAMEWORK.fullmatch(framework):
+                raise self.fail(path, f"{shown(framework)} in place of a framework's name")
+            self.mapping(facts, f"{path}/{framework}")
+        return residue
+
     def strings(self, value: Json, path: str) -> list[str]:
         """`value`, checked to be a list of strings."""
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
@@ -108,9 +124,10 @@ class Context:
 
 
 def open_document(
-    tree: dict[str, Json], document: str, kind: str, limits: Limits, required: Collection[str], optional: Collection[str]
+    tree: dict[str, Json], document: str, limits: Limits, required: Collection[str], optional: Collection[str] = ()
 ) -> tuple[Context, dict[str, Json]]:
     """Check `format`, `version` and the top-level fields; return the context and the unknown fields to keep."""
+    kind = document.partition(".")[0]
     code = f"{kind}-form"
     context = Context(document, code, limits=limits)
     if "version" not in tree:
@@ -122,17 +139,3 @@ def open_document(
     if tree["format"] != expected:
         raise context.fail("format", f"{shown(tree['format'])} in place of {expected!r}")
     return context, extra
-
-
-def check_namespaced(text: Json, where: str) -> str:
-    """Check the form ``namespace:name`` of an op, an algorithm or a class (C-8, C-9).
-
-    Raises:
-        InvalidError: ``op-form``.
-        UnsupportedError: ``op-unknown``, a name in the namespace core that this version does not define.
-    """
-    if not isinstance(text, str) or not _NAMESPACED.fullmatch(text):
-        raise error("op-form", where=where, found=shown(text))
-    if text.startswith("core:"):
-        raise error("op-unknown", where=where, found=shown(text))
-    return text

@@ -121,9 +121,7 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Manifest:
         RejectError: with the code of the clause that the manifest breaks.
     """
     tree = json.decode(data, where=DOCUMENT, limits=limits)
-    context, extra = open_document(
-        tree, DOCUMENT, "manifest", limits, {"parts", "profile", "requires"}, {"metadata"}
-    )
+    context, extra = open_document(tree, DOCUMENT, limits, {"parts", "profile", "requires"}, {"metadata"})
     requires = context.strings(tree["requires"], "requires")
     if requires != sorted(set(requires)):
         raise error("requires-list", where=DOCUMENT, found=shown(requires))
@@ -134,8 +132,7 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Manifest:
     check_part_names(nodes, limits)
     parts = {name: _decode_part(context, name, node) for name, node in nodes.items()}
     metadata = values.from_json(context.filled(tree, "metadata", dict, ""), context.place("metadata"), limits)
-    if not isinstance(metadata, dict):
-        raise context.fail("metadata", "a tagged value in place of a map")
+    context.mapping(metadata, "metadata")
     profile = profile_of({entry.role for entry in parts.values()})
     if tree["profile"] != profile:
         raise error("profile-parts", where=DOCUMENT, found=f"{shown(tree['profile'])}, and the parts of {profile!r}")
@@ -147,6 +144,8 @@ def _decode_part(context: Context, name: str, node: Json) -> PartEntry:
     role = role_of(name)
     needed = {"header"} if role == "data" else {"digest", *(_NATIVE if role == "native" else ())}
     extra = context.fields(node, place, {"role", "media_type", "size", *needed})
+    if extra.keys() & {"digest", "header"}:
+        raise context.fail(place, f"a {role} part with the fields {sorted(node)}")
     if role is None or node["role"] != role:
         raise error("part-role", where=context.place(place), found=f"role {shown(node['role'])}")
     media_type = context.typed(node, "media_type", str, place)
@@ -155,7 +154,8 @@ def _decode_part(context: Context, name: str, node: Json) -> PartEntry:
     entry = PartEntry(role, media_type, context.natural(node, "size", place), extra=extra)
     if role == "data":
         header = node["header"]
-        context.fields(header, f"{place}/header", {"size", "digest"})
+        if context.fields(header, f"{place}/header", {"size", "digest"}):
+            raise context.fail(f"{place}/header", "a field that no header has")
         digest.parse(header["digest"], context.place(place))
         entry.header_size, entry.header_digest = context.natural(header, "size", f"{place}/header"), header["digest"]
         return entry

@@ -8,13 +8,14 @@ from typing import Any
 
 from etui import paths
 from etui.canonical import values
-from etui.containers.fields import Context, Json, check_namespaced, open_document
-from etui.containers.stored import StoredTensors, TensorNames
 from etui.containers.data_parts import DataParts
+from etui.containers.fields import Context, Json, open_document
+from etui.containers.stored import StoredTensors, TensorNames
 from etui.containers.tensor_index import Placed
 from etui.containers.tensors import Tensor
 from etui.errors import error, shown
 from etui.limits import DEFAULT_LIMITS, Limits
+from etui.names import check_namespaced
 
 DOCUMENT = "optimizer.msgpack"
 CLOCKS = ("step", "micro_step")
@@ -106,7 +107,7 @@ def decode(tree: dict[str, Json], parts: DataParts, limits: Limits = DEFAULT_LIM
     Raises:
         RejectError: with the code of the clause that the document breaks.
     """
-    context, extra = open_document(tree, DOCUMENT, "optimizer", limits, {"optimizers", "tensors"}, ())
+    context, extra = open_document(tree, DOCUMENT, limits, {"optimizers", "tensors"})
     nodes = context.typed(tree, "optimizers", dict, "")
     if not nodes:
         raise context.fail("optimizers", "no optimizer")
@@ -125,11 +126,8 @@ def _decode_one(context: Context, node: Json, place: str, stored: StoredTensors)
     optimizer.step = context.natural(node, "step", place)
     optimizer.micro_step = context.natural(node, "micro_step", place)
     optimizer.learning_rate = context.typed(node, "learning_rate", (float, type(None)), place)
-    for name in ("hyperparameters", "residue"):
-        value = stored.value(context.filled(node, name, dict, place), f"{place}/{name}")
-        if not isinstance(value, dict):
-            raise context.fail(f"{place}/{name}", "a tagged value in place of a map")
-        setattr(optimizer, name, value)
+    optimizer.hyperparameters = stored.map(node, "hyperparameters", place)
+    optimizer.residue = context.residue(stored.map(node, "residue", place), f"{place}/residue")
     if ("schedule" in node) != ("schedule_clock" in node):
         raise context.fail(place, "schedule and schedule_clock go together")
     if "schedule" in node:
@@ -140,14 +138,14 @@ def _decode_one(context: Context, node: Json, place: str, stored: StoredTensors)
     for index, item in enumerate(context.filled(node, "groups", list, place)):
         optimizer.groups.append(_decode_group(context, item, f"{place}/groups/{index}", stored))
     for path, slots in context.filled(node, "slots", dict, place).items():
-        if not isinstance(slots, dict) or not slots or any("/" in name for name in slots):
-            raise context.fail(f"{place}/slots/{path}", "no map of slot names that are one segment")
+        if not isinstance(slots, dict) or not slots:
+            raise context.fail(f"{place}/slots/{path}", "no map of slots")
         optimizer.slots[path] = {
-            name: stored.tensor(item, f"{place}/slots/{path}/{name}") for name, item in slots.items()
+            name: stored.tensor(item, _slot_place(place, path, name)) for name, item in slots.items()
         }
     optimizer.fresh = context.strings(context.filled(node, "fresh", list, place), f"{place}/fresh")
     for name, item in context.filled(node, "shared_slots", dict, place).items():
-        optimizer.shared_slots[name] = stored.tensor(item, f"{place}/shared_slots/{paths.escape_segment(name)}")
+        optimizer.shared_slots[name] = stored.tensor(item, _shared_slot_place(place, name))
     if "inner" in node:
         optimizer.inner = _decode_one(context, node["inner"], f"{place}/inner", stored)
     check_groups(optimizer, context.place(place))
@@ -159,10 +157,15 @@ def _decode_group(context: Context, node: Json, place: str, stored: StoredTensor
     variables = context.strings(node["variables"], f"{place}/variables")
     for path in variables:
         paths.check_path(path, context.place(place), context.limits)
-    overrides = stored.value(context.filled(node, "hyperparameters", dict, place), f"{place}/hyperparameters")
-    if not isinstance(overrides, dict):
-        raise context.fail(f"{place}/hyperparameters", "a tagged value in place of a map")
-    return Group(variables, overrides, extra)
+    return Group(variables, stored.map(node, "hyperparameters", place), extra)
+
+
+def _slot_place(place: str, path: str, name: str) -> str:
+    return f"{place}/slots/{path}/{paths.escape_segment(name)}"
+
+
+def _shared_slot_place(place: str, name: str) -> str:
+    return f"{place}/shared_slots/{paths.escape_segment(name)}"
 
 
 def check_groups(optimizer: Optimizer, where: str) -> None:
@@ -229,12 +232,11 @@ def _encode_one(optimizer: Optimizer, place: str, names: TensorNames) -> dict[st
         "groups": groups,
         "fresh": list(optimizer.fresh),
         "slots": {
-            path: {name: names.add(tensor, f"{place}/slots/{path}/{name}") for name, tensor in slots.items()}
+            path: {name: names.add(tensor, _slot_place(place, path, name)) for name, tensor in slots.items()}
             for path, slots in optimizer.slots.items()
         },
         "shared_slots": {
-            name: names.add(tensor, f"{place}/shared_slots/{paths.escape_segment(name)}")
-            for name, tensor in optimizer.shared_slots.items()
+            name: names.add(tensor, _shared_slot_place(place, name)) for name, tensor in optimizer.shared_slots.items()
         },
     }
     return node | {name: value for name, value in content.items() if value}

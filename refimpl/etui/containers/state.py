@@ -8,11 +8,12 @@ from typing import Any
 
 from etui import paths
 from etui.containers.data_parts import DataParts
-from etui.containers.fields import Json, check_namespaced, open_document
+from etui.containers.fields import Json, open_document
 from etui.containers.stored import StoredTensors, TensorNames
 from etui.containers.tensor_index import Placed
 from etui.containers.tensors import Tensor
 from etui.limits import DEFAULT_LIMITS, Limits
+from etui.names import check_namespaced
 
 DOCUMENT = "state.msgpack"
 _OPTIONAL = frozenset({"counters", "rng", "metrics", "data", "user", "residue"})
@@ -60,12 +61,11 @@ def decode(tree: dict[str, Json], parts: DataParts, limits: Limits = DEFAULT_LIM
     Raises:
         RejectError: with the code of the clause that the document breaks.
     """
-    context, extra = open_document(tree, DOCUMENT, "state", limits, {"tensors"}, _OPTIONAL)
+    context, extra = open_document(tree, DOCUMENT, limits, {"tensors"}, _OPTIONAL)
     stored = StoredTensors(context, tree["tensors"], parts)
     state = State(extra=extra)
-    counters = context.filled(tree, "counters", dict, "")
-    for name in counters:
-        state.counters[name] = context.natural(counters, name, "counters")
+    counters = stored.map(tree, "counters")
+    state.counters = {name: context.natural(counters, name, "counters") for name in counters}
     for path, node in context.filled(tree, "rng", dict, "").items():
         place = f"rng/{path}"
         paths.check_path(path, context.place("rng"), limits)
@@ -74,16 +74,10 @@ def decode(tree: dict[str, Json], parts: DataParts, limits: Limits = DEFAULT_LIM
         state.rng[path] = Rng(algorithm, stored.tensor(node["state"], f"{place}/state"), kept)
     for path, node in context.filled(tree, "metrics", dict, "").items():
         paths.check_path(path, context.place("metrics"), limits)
-        if not isinstance(node, dict):
-            raise context.fail(f"metrics/{path}", "no map")
-        state.metrics[path] = {
-            name: stored.value(item, f"metrics/{path}/{paths.escape_segment(name)}") for name, item in node.items()
-        }
-    for name in ("data", "user", "residue"):
-        value = stored.value(context.filled(tree, name, dict, ""), name)
-        if not isinstance(value, dict):
-            raise context.fail(name, "a tagged value in place of a map")
-        setattr(state, name, value)
+        state.metrics[path] = context.mapping(stored.value(node, f"metrics/{path}"), f"metrics/{path}")
+    state.data = stored.map(tree, "data")
+    state.user = stored.map(tree, "user")
+    state.residue = context.residue(stored.map(tree, "residue"), "residue")
     stored.check_all_referenced()
     return state
 
@@ -110,18 +104,12 @@ def tensors(state: State) -> Iterator[tuple[str, Tensor]]:
 
 def _encode(state: State, names: TensorNames) -> dict[str, Json]:
     return {
-        "counters": dict(state.counters),
+        "counters": names.value(state.counters, "counters"),
         "rng": {
             path: {"algorithm": rng.algorithm, "state": names.add(rng.state, f"rng/{path}/state"), **rng.extra}
             for path, rng in state.rng.items()
         },
-        "metrics": {
-            path: {
-                name: names.value(item, f"metrics/{path}/{paths.escape_segment(name)}")
-                for name, item in metric.items()
-            }
-            for path, metric in state.metrics.items()
-        },
+        "metrics": {path: names.value(metric, f"metrics/{path}") for path, metric in state.metrics.items()},
         "data": names.value(state.data, "data"),
         "user": names.value(state.user, "user"),
         "residue": names.value(state.residue, "residue"),

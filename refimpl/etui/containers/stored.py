@@ -1,4 +1,4 @@
-"""References from a MessagePack document to its `tensors` index, in both directions (SPEC.md O-14, O-16).
+"""References from a MessagePack document to its `tensors` index, in both directions (SPEC.md O-14, O-16, O-17).
 
 In memory a value holds the `Tensor` itself; in the document a `StoredTensor` names it, and the name is the place of
 the reference.
@@ -11,6 +11,7 @@ from typing import Any
 
 from etui import paths
 from etui.canonical import values
+from etui.canonical.tags import key_bytes
 from etui.containers.data_parts import DataParts
 from etui.containers.fields import Context, Json
 from etui.containers.tensor_index import Placed, TensorDecoder, encode_entry
@@ -50,6 +51,8 @@ class StoredTensors:
             raise error("reference-missing", where=where, found=f"no tensor {shown(node.name)}")
         if node.name != place:
             raise error("tensor-name", where=where, found=f"the name {shown(node.name)}")
+        if node.name in self._referenced:
+            raise error("tensor-unreferenced", where=where, found=f"a second reference to {shown(node.name)}")
         self._referenced.add(node.name)
         return self._tensors[node.name]
 
@@ -57,6 +60,11 @@ class StoredTensors:
         """A value whose references are replaced by the tensors themselves."""
         value = values.from_msgpack(node, self._context.place(place), self._context.limits)
         return _replaced(value, place, values.StoredTensor, self.tensor)
+
+    def map(self, node: Json, name: str, place: str = "") -> dict[str, Any]:
+        """The field `name`, a map of such values; empty if absent."""
+        path = f"{place}/{name}" if place else name
+        return self._context.mapping(self.value(self._context.filled(node, name, dict, place), path), path)
 
     def check_all_referenced(self) -> None:
         """Refuse tensors that nothing refers to."""
@@ -73,7 +81,13 @@ class TensorNames:
         self._tensors: dict[str, Tensor] = {}
 
     def add(self, tensor: Tensor, place: str) -> values.StoredTensor:
-        """Name a tensor after the place of its reference."""
+        """Name a tensor after the place of its reference.
+
+        Raises:
+            InvalidError: ``path-collision``, two places of one name.
+        """
+        if place in self._tensors:
+            raise error("path-collision", where="tensors", found=f"two tensors at {shown(place)}")
         self._tensors[place] = tensor
         return values.StoredTensor(place)
 
@@ -94,15 +108,27 @@ def _replaced(value: Any, place: str, kind: type, replace: Callable[[Any, str], 
     """A copy of a value in which `replace` gives what stands for each leaf of type `kind`."""
     if isinstance(value, kind):
         return replace(value, place)
+
+    def item(step: object, inner: Any) -> Any:
+        return _replaced(inner, f"{place}/{step}", kind, replace)
+
     if isinstance(value, dict):
-        return {
-            key: _replaced(item, f"{place}/{paths.escape_segment(str(key))}", kind, replace)
-            for key, item in value.items()
-        }
+        name = _key if all(type(key) is str for key in value) else _odd_key
+        return {key: item(name(key), inner) for key, inner in value.items()}
+    if isinstance(value, values.MapValue):
+        return values.MapValue(tuple((key, item(_odd_key(key), inner)) for key, inner in value.pairs))
     if isinstance(value, list | tuple):
-        return type(value)(_replaced(item, f"{place}/{index}", kind, replace) for index, item in enumerate(value))
+        return type(value)(item(index, inner) for index, inner in enumerate(value))
     if isinstance(value, values.ObjectValue):
-        config = _replaced(value.config, f"{place}/config", kind, replace)
-        residue = _replaced(value.residue, f"{place}/residue", kind, replace)
+        config, residue = item("config", value.config), item("residue", value.residue)
         return values.ObjectValue(value.class_name, config, value.shared, residue)
     return value
+
+
+def _key(key: str) -> str:
+    return paths.escape_segment(key)
+
+
+def _odd_key(key: Any) -> str:
+    """The segment for a key of a `$map`, whose keys are not all strings."""
+    return paths.escape_segment(key_bytes(key).decode())

@@ -60,10 +60,10 @@ class TensorDecoder:
         key = (dtype, tuple(shape)) if isinstance(dtype, str) and _flat(shape) else None
         if key is None or key not in self._known:
             # Models repeat a few shapes many times: a pair that passed once needs no second look.
-            dtypes.by_name(dtype, where)
-            key = (dtype, dtypes.check_shape(shape, where, self.context.limits))
-            if dtypes.byte_size(*key) > self.context.limits.tensor_bytes:
-                raise error("limit-tensor", where=where, found=f"{dtype}{shape}")
+            known = dtypes.by_name(dtype, where)
+            key = (known.name, dtypes.check_shape(shape, where, self.context.limits))
+            # Of a string or byte string, the offset alone has 8 bytes.
+            dtypes.check_size(known.name if known.bits else "uint64", key[1], where, self.context.limits)
             self._known[key] = None
         return key
 
@@ -90,12 +90,12 @@ class TensorDecoder:
         pieces = []
         for index, node in enumerate(chunks):
             chunk = self._chunk(node, f"{path}/chunks/{index}", _BOX)
-            assert chunk.shape is not None  # a box has one
-            pieces.append(Piece(chunk.offset, chunk.shape, Stored(self.parts, chunk, dtype, chunk.shape)))
+            box = chunk.shape or ()
+            pieces.append(Piece(chunk.offset, box, Stored(self.parts, chunk, dtype, box)))
         boxes = [(piece.offset or (), piece.shape) for piece in pieces]
         if boxes != sorted(boxes, key=lambda box: box[0]):
             raise error("chunk-form", where=place, found="chunks that are not sorted by offset")
-        check_cover(shape, boxes, place)
+        check_cover(shape, boxes, place, self.context.limits)
         return tuple(pieces)
 
     def _chunk(self, node: Json, path: str, fields: frozenset[str]) -> Chunk:

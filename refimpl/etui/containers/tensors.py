@@ -6,21 +6,31 @@ logical array; a plain tensor that lies in one chunk is handed out without a cop
 
 from __future__ import annotations
 
+import secrets
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from etui import dtypes
+from etui import digest, dtypes
 from etui.containers.data_parts import Chunk, DataParts
-from etui.containers.encodings import ENCODINGS, Spec, check_components, natural_encoding
+from etui.containers.encodings import ENCODINGS, Spec, check_components, split
 from etui.errors import error, shown
-from etui.limits import DEFAULT_LIMITS
+from etui.limits import DEFAULT_LIMITS, Limits
 
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
+
+_PRIME = 2**127 - 1
+
+
+def raw_bytes(array: Array) -> memoryview:
+    """The bytes of a C-contiguous array; ml_dtypes' arrays have no buffer format of their own."""
+    return array.reshape(-1).view(np.uint8).data
 
 
 class Source(Protocol):
@@ -36,7 +46,7 @@ class Held:
 
     values: Array
 
-    def array(self, *, verify: bool = False) -> Array:
+    def array(self, *, verify: bool = False) -> Array:  # noqa: ARG002  there is nothing to verify
         """The array itself."""
         return self.values
 
@@ -49,9 +59,9 @@ class Lazy:
     shape: Shape
     load: Callable[[], Array]
 
-    def array(self, *, verify: bool = False) -> Array:
+    def array(self, *, verify: bool = False) -> Array:  # noqa: ARG002  there is nothing to verify
         """What the callable gives, checked against the promised dtype and shape."""
-        array = _canonical(self.load())
+        array = _readonly(_canonical(self.load()))
         if array.shape != self.shape or dtypes.of_array(array).name != self.dtype:
             raise error(
                 "tensor-promise",
@@ -69,6 +79,11 @@ class Stored:
     dtype: str
     shape: Shape
 
+    @property
+    def place(self) -> str:
+        """Where the bytes are, for messages."""
+        return f"{self.chunk.part}, tensor {shown(self.chunk.tensor)}"
+
     def array(self, *, verify: bool = False) -> Array:
         """The chunk's bytes as an array, without a copy; its digest is checked at the first read."""
         view = self.parts.fetch(self.chunk, self.dtype, self.shape, verify=verify)
@@ -82,6 +97,12 @@ class Piece:
     offset: Shape | None
     shape: Shape
     source: Source
+
+    def digest(self) -> str:
+        """The digest of the elements' bytes; nothing is read where a document has it."""
+        if isinstance(self.source, Stored):
+            return self.source.chunk.digest
+        return digest.of(raw_bytes(self.source.array()))
 
 
 class Tensor:
@@ -122,20 +143,24 @@ class Tensor:
         Args:
             array: anything that numpy takes; ml_dtypes' types, complex numbers, and str or bytes objects included.
                 An array that is C-contiguous and little-endian is kept without a copy, so do not change it after.
-            dtype: the logical dtype, needed only where the array does not show it: an empty array of strings.
+            dtype: the logical dtype, needed only where the array does not show it: an empty array of objects.
 
         Raises:
-            InvalidError: ``dtype-unknown``, the array's dtype has no counterpart.
+            InvalidError: ``dtype-unknown``, the array's dtype has no counterpart; ``encoding-content``, a string with
+                a lone surrogate.
+            UsageError: ``tensor-promise``, the array shows another dtype than `dtype`.
         """
-        array = _canonical(np.asarray(array))
-        name = dtype or _dtype_name(array)
-        encoding = natural_encoding(name)
-        if encoding is None:
+        array = _canonical(_as_array(array))
+        name = _dtype_name(array, dtype)
+        try:
+            encoded = split(name, array)
+        except UnicodeEncodeError as fault:
+            raise error("encoding-content", found=str(fault)) from fault
+        if encoded is None:
             return cls(name, array.shape, pieces=(Piece(None, array.shape, Held(_readonly(array))),))
-        split = ENCODINGS[encoding].split
-        assert split is not None  # natural encodings have one
-        components = {key: cls.of(part) for key, part in split(array).items()}
-        return cls(name, array.shape, encoding=encoding, components=components)
+        encoding, components = encoded
+        parts = {key: cls.of(part) for key, part in components.items()}
+        return cls(name, array.shape, encoding=encoding, components=parts)
 
     @classmethod
     def lazy(cls, dtype: str, shape: Sequence[int], load: Callable[[], Array]) -> Tensor:
@@ -146,31 +171,37 @@ class Tensor:
             shape: the shape of the array that `load` gives.
             load: makes the array; called once per reading.
         """
-        if natural_encoding(dtypes.by_name(dtype, "").name) is not None:
-            raise error("tensor-promise", found=f"dtype {dtype} needs an encoding, so the array itself: use Tensor.of")
+        _check_plain(dtype)
         box = tuple(shape)
         return cls(dtype, box, pieces=(Piece(None, box, Lazy(dtype, box, load)),))
 
     @classmethod
-    def chunked(cls, dtype: str, shape: Sequence[int], chunks: Sequence[tuple[Sequence[int], Array]]) -> Tensor:
+    def chunked(
+        cls, dtype: str, shape: Sequence[int], chunks: Sequence[tuple[Sequence[int], Array | Tensor]]
+    ) -> Tensor:
         """A plain tensor of several boxes, each written as a chunk of its own.
 
         Args:
-            dtype: the dtype of every box.
+            dtype: the dtype of every box, one that safetensors holds as it is.
             shape: the shape of the whole tensor.
-            chunks: pairs of the box's offset and its array; together they cover each element once.
+            chunks: pairs of the box's offset and its elements, an array or a tensor of one piece, for example a lazy
+                one; together they cover each element once.
 
         Raises:
             InvalidError: ``chunk-form``, ``chunk-cover`` or ``chunk-mismatch``.
+            LimitError: ``limit-chunks``.
         """
+        _check_plain(dtype)
         pieces = []
         for offset, values in sorted(chunks, key=lambda chunk: tuple(chunk[0])):
-            array = _canonical(np.asarray(values))
-            if dtypes.of_array(array).name != dtype:
-                raise error("chunk-mismatch", found=f"a chunk of {array.dtype} in a tensor of {dtype}")
-            pieces.append(Piece(tuple(offset), array.shape, Held(_readonly(array))))
+            tensor = values if isinstance(values, Tensor) else cls.of(values)
+            if tensor.dtype != dtype or len(tensor.pieces) != 1:
+                raise error("chunk-mismatch", found=f"{tensor!r} as a chunk of a tensor of {dtype}")
+            pieces.append(Piece(tuple(offset), tensor.shape, tensor.pieces[0].source))
         boxes = [(piece.offset or (), piece.shape) for piece in pieces]
         check_cover(tuple(shape), boxes, "a chunked tensor")
+        if len(pieces) == 1:
+            pieces = [Piece(None, pieces[0].shape, pieces[0].source)]
         return cls(dtype, tuple(shape), pieces=tuple(pieces))
 
     @classmethod
@@ -200,6 +231,12 @@ class Tensor:
             return sum(part.nbytes for part in self.components.values())
         return dtypes.byte_size(self.dtype, self.shape)
 
+    @property
+    def place(self) -> str:
+        """Where the data lies, for messages."""
+        sources = (piece.source for _, plain in self.physical("") for piece in plain.pieces)
+        return next((source.place for source in sources if isinstance(source, Stored)), repr(self))
+
     def numpy(self, *, verify: bool = False) -> Array:
         """The logical array, read-only.
 
@@ -215,7 +252,7 @@ class Tensor:
             try:
                 return _readonly(ENCODINGS[self.encoding].join(self.dtype, self.shape, arrays))
             except ValueError as fault:  # UnicodeDecodeError included
-                raise error("encoding-content", where=f"a tensor of {self.dtype}", found=str(fault)) from fault
+                raise error("encoding-content", where=self.place, found=str(fault)) from fault
         if len(self.pieces) == 1:
             return self.pieces[0].source.array(verify=verify).reshape(self.shape)
         return self._assemble(tuple(slice(0, size) for size in self.shape), verify=verify)
@@ -259,12 +296,22 @@ class Tensor:
         return f"Tensor({self.dtype}{list(self.shape)}{', ' + self.encoding if self.encoding else ''})"
 
 
-def check_cover(shape: Shape, boxes: Sequence[tuple[Shape, Shape]], where: str) -> None:
+def check_cover(
+    shape: Shape, boxes: Sequence[tuple[Shape, Shape]], where: str, limits: Limits = DEFAULT_LIMITS
+) -> None:
     """Check that boxes (offset, shape) cover each element of a tensor exactly once (W-6, W-7).
 
-    A sum of indicator functions of boxes is zero exactly if its mixed difference is, and that difference sits on
-    the boxes' corners with alternating signs: so the signed corners of the chunks have to cancel those of the whole.
-    Dimensions that no chunk cuts have the same corners everywhere and are left out.
+    Give each edge of each dimension a variable, and each box the product over the dimensions of (variable of its
+    begin - variable of its end). The sum over the boxes equals the product of the whole tensor, as a polynomial,
+    exactly if the boxes cover each element once: its terms are the corners of the boxes with alternating signs. The
+    polynomials are compared at a random point modulo a prime: of degree at most 32, unequal ones agree there with a
+    probability below 2^-121 (lemma of Schwartz and Zippel). The time grows with the number of boxes alone.
+
+    Args:
+        shape: of the tensor.
+        boxes: offset and shape of each.
+        where: the place for messages.
+        limits: the limits in force.
 
     Raises:
         InvalidError: ``chunk-form`` or ``chunk-cover``.
@@ -278,38 +325,52 @@ def check_cover(shape: Shape, boxes: Sequence[tuple[Shape, Shape]], where: str) 
         if 0 in size:
             raise error("chunk-form", where=where, found=f"an empty chunk at {list(offset)}")
     cut = [axis for axis, full in enumerate(shape) if any(size[axis] != full for _, size in boxes)]
-    if len(boxes) << len(cut) > DEFAULT_LIMITS.chunk_corners:
+    if len(boxes) << len(cut) > limits.chunk_corners:
         raise error("limit-chunks", where=where, found=f"{len(boxes)} chunks that cut {len(cut)} dimensions")
-    corners: dict[Shape, int] = {}
-    whole = ((0,) * len(shape), shape)
-    for weight, (offset, size) in [(-1, whole), *((1, box) for box in boxes)]:
-        points: list[tuple[Shape, int]] = [((), weight)]
+    values: defaultdict[tuple[int, int], int] = defaultdict(lambda: secrets.randbelow(_PRIME))
+
+    def term(offset: Shape, size: Shape) -> int:
+        product = 1
         for axis in cut:
-            points = [
-                ((*at, edge), sign * factor)
-                for at, sign in points
-                for edge, factor in ((offset[axis], 1), (offset[axis] + size[axis], -1))
-            ]
-        for at, sign in points:
-            corners[at] = corners.get(at, 0) + sign
-    for at, sign in corners.items():
-        if sign:
-            place = dict(zip(cut, at, strict=True))
-            raise error("chunk-cover", where=where, found=f"a gap or an overlap that begins or ends at {place or 'the start'}")
+            begin = offset[axis]
+            product = product * (values[axis, begin] - values[axis, begin + size[axis]]) % _PRIME
+        return product
+
+    if (sum(term(*box) for box in boxes) - term((0,) * len(shape), shape)) % _PRIME:
+        found = f"chunks of {sum(prod(size) for _, size in boxes)} elements, and the tensor has {prod(shape)}"
+        raise error("chunk-cover", where=where, found=found)
 
 
-def _dtype_name(array: Array) -> str:
-    if array.dtype.kind == "U":
-        return "string"
-    if array.dtype.kind == "S":
-        return "bytes"
+def _as_array(values: Any) -> Array:
+    """Any array-like as an array, without loss: numpy's own text types drop zero bytes at the end of an item."""
+    array = np.asarray(values)
+    if array.dtype.kind in "US" and not isinstance(values, np.ndarray | np.generic):
+        return np.asarray(values, dtype=object)
+    return array.astype(object) if array.dtype.kind == "T" else array
+
+
+def _check_plain(dtype: str) -> None:
+    if dtypes.by_name(dtype, "").safetensors is None:
+        raise error("tensor-promise", found=f"dtype {dtype} needs an encoding, so the array itself: use Tensor.of")
+
+
+_OBJECT_DTYPES: dict[str, set[type]] = {"string": {str, np.str_}, "bytes": {bytes, np.bytes_}}
+
+
+def _dtype_name(array: Array, promised: str | None) -> str:
+    """The logical dtype that an array shows, or else the promised one."""
+    name = {"U": "string", "S": "bytes"}.get(array.dtype.kind)
     if array.dtype.kind == "O":
         kinds = {type(item) for item in array.reshape(-1)}
-        for kind, name in ((str, "string"), (bytes, "bytes")):
-            if kinds == {kind}:
-                return name
-        raise error("dtype-unknown", found=f"an array of objects of {sorted(kind.__name__ for kind in kinds)}")
-    return dtypes.of_array(array).name
+        fitting = [name for name, types in _OBJECT_DTYPES.items() if kinds <= types and promised in {None, name}]
+        if len(fitting) != 1:
+            found = f"an array of objects of the types {sorted(kind.__name__ for kind in kinds)}"
+            raise error("dtype-unknown", found=found, hint="Pass `dtype` for an empty array.")
+        name = fitting[0]
+    name = name or dtypes.of_array(array).name
+    if promised not in {None, name}:
+        raise error("tensor-promise", found=f"an array of {name}, and {promised} was promised")
+    return name
 
 
 def _canonical(array: Array) -> Array:
@@ -326,7 +387,7 @@ def _readonly(array: Array) -> Array:
 
 
 def _check_box(box: Sequence[slice], shape: Shape) -> tuple[slice, ...]:
-    if len(box) > len(shape) or any(part.step not in (None, 1) for part in box):
+    if len(box) > len(shape) or any(part.step not in {None, 1} for part in box):
         raise error("box-form", found=shown(box))
     slices = [slice(*part.indices(size)) for part, size in zip(box, shape, strict=False)]
     slices += [slice(0, size) for size in shape[len(box) :]]

@@ -48,7 +48,7 @@ def decode(tree: dict[str, Json], limits: Limits = DEFAULT_LIMITS) -> Training:
     Raises:
         RejectError: with the code of the clause that the document breaks.
     """
-    context, extra = open_document(tree, DOCUMENT, "training", limits, (), VALUE_FIELDS)
+    context, extra = open_document(tree, DOCUMENT, limits, (), VALUE_FIELDS)
     training = Training(extra=extra)
     for name in VALUE_FIELDS:
         if name not in tree:
@@ -58,10 +58,9 @@ def decode(tree: dict[str, Json], limits: Limits = DEFAULT_LIMITS) -> Training:
             raise context.fail(name, "an empty or null field that must be left out")
         setattr(training, name, value)
     context.strings(training.added_losses, "added_losses")
-    for name in ("precision", "options", "residue"):
-        if not isinstance(getattr(training, name), dict):
-            raise context.fail(name, "no map")
-    precision = training.precision
+    context.mapping(training.options, "options")
+    context.residue(training.residue, "residue")
+    precision = context.mapping(training.precision, "precision")
     if precision and not (
         precision.keys() >= PRECISION_FIELDS and all(isinstance(precision[name], str) for name in PRECISION_FIELDS)
     ):

@@ -103,7 +103,7 @@ def decode(tree: dict[str, Json], parts: DataParts, limits: Limits = DEFAULT_LIM
     Raises:
         RejectError: with the code of the clause that the document breaks.
     """
-    context, extra = open_document(tree, DOCUMENT, "weights", limits, {"variables", "aliases"}, ())
+    context, extra = open_document(tree, DOCUMENT, limits, {"variables", "aliases"})
     entries = context.typed(tree, "variables", dict, "")
     aliases = context.typed(tree, "aliases", dict, "")
     if len(entries) + len(aliases) > limits.variables:

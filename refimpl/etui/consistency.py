@@ -1,0 +1,86 @@
+"""Rules that tie several documents of one artifact together (SPEC.md V-10, C-6, O-11, M-4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from etui.canonical import values
+from etui.containers import config as config_container
+from etui.containers import manifest as manifest_container
+from etui.containers import optimizer as optimizer_container
+from etui.containers import state as state_container
+from etui.containers import training as training_container
+from etui.containers.tensor_index import features
+from etui.errors import error, shown
+from etui.model import Model
+
+
+def check(model: Model) -> None:
+    """Check that what the documents name exists in the artifact.
+
+    Raises:
+        InvalidError: ``reference-missing``.
+    """
+    modules = {path for path, _ in model.config.walk()} if model.config is not None else set()
+    for place, value in _contents(model):
+        for reference in values.references(value):
+            missing = _missing(reference, model, modules)
+            if missing:
+                raise error("reference-missing", where=place, found=missing)
+    if model.weights is None:
+        return
+    for path, module in model.config.walk() if model.config is not None else ():
+        for role, target in module.params.items():
+            if target not in model.weights:
+                where = f"{config_container.DOCUMENT} at {path}/params/{role}"
+                raise error("reference-missing", where=where, found=f"variable {shown(target)}")
+    for place, one in model.optimizer.walk() if model.optimizer is not None else ():
+        for path in one.variables():
+            if path not in model.weights.variables:
+                where = f"{optimizer_container.DOCUMENT} at {place}/groups"
+                raise error("reference-missing", where=where, found=f"variable {shown(path)}")
+
+
+def _missing(reference: values.Reference, model: Model, modules: set[str]) -> str:
+    """What a reference names, if it is not in the artifact."""
+    if isinstance(reference, values.VariableRef) and model.weights is not None and reference.path not in model.weights:
+        return f"variable {shown(reference.path)}"
+    if isinstance(reference, values.ModuleRef) and reference.path not in modules:
+        return f"module {shown(reference.path)}"
+    if isinstance(reference, values.AssetRef) and reference.part not in model.assets:
+        return f"asset {shown(reference.part)}"
+    if isinstance(reference, values.StoredTensor):
+        return f"stored tensor {shown(reference.name)}"
+    return ""
+
+
+def _contents(model: Model) -> Iterator[tuple[str, Any]]:
+    """Every value of a model with its place; stored tensors that are in an index are no references any more."""
+    yield f"{manifest_container.DOCUMENT} at metadata", model.metadata
+    for path, module in model.config.walk() if model.config is not None else ():
+        for name, value in module.contents():
+            yield f"{config_container.DOCUMENT} at {path}/{name}", value
+    for name in training_container.VALUE_FIELDS if model.training is not None else ():
+        yield f"{training_container.DOCUMENT} at {name}", getattr(model.training, name)
+    for place, one in model.optimizer.walk() if model.optimizer is not None else ():
+        content = [one.hyperparameters, one.schedule, one.residue, [group.hyperparameters for group in one.groups]]
+        yield f"{optimizer_container.DOCUMENT} at {place}", content
+    if model.state is not None:
+        state = model.state
+        yield state_container.DOCUMENT, [state.metrics, state.data, state.user, state.residue]
+
+
+def required_features(model: Model) -> list[str]:
+    """The features of SPEC.md chapter 18.2 that a model uses, sorted (M-4)."""
+    found: set[str] = set()
+    for document, container in model.documents():
+        for _, tensor in document.tensors(container):
+            # Most tensors are plain and in one piece, and use none.
+            if tensor.encoding is not None or len(tensor.pieces) > 1:
+                found |= features(tensor)
+    if model.config is not None and any(module.kind == "opaque" for _, module in model.config.walk()):
+        found.add("opaque")
+    if model.programs:
+        found.add("programs")
+    return sorted(found)
