@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json as plain_json
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 import ml_dtypes
@@ -31,17 +32,17 @@ def tiny() -> etui.Model:
 def saved(model: etui.Model) -> Parts:
     """The parts of a model, in memory."""
     parts: Parts = {}
-    etui.save(model, parts)  # type: ignore[arg-type]  # save hands a mapping on to the storage
+    etui.save(model, parts)
     return parts
 
 
-def resealed(parts: Parts, **documents: dict[str, object]) -> Parts:
+def resealed(parts: Parts, **documents: Mapping[str, Any]) -> Parts:
     """The parts with other documents in place, and a manifest that agrees with them."""
     changed = dict(parts)
     manifest = json.decode(changed["manifest.json"], where="manifest.json")
     for stem, tree in documents.items():
         name = f"{stem}.json"
-        changed[name] = json.encode(tree)
+        changed[name] = json.encode(dict(tree))
         manifest["parts"][name] |= {"digest": digest.of(changed[name]), "size": len(changed[name])}
     changed["manifest.json"] = json.encode(manifest)
     return changed
