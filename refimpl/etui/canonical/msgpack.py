@@ -245,7 +245,7 @@ def _packable(tree: Tree, levels: int) -> Any:
     if isinstance(tree, list | dict):
         return _packable_items(tree, levels)
     if isinstance(tree, str):
-        _check_length(len(_utf8(tree)))
+        _utf8(tree)
     elif isinstance(tree, bytes):
         _check_length(len(tree))
     elif isinstance(tree, float) and math.isnan(tree):
@@ -272,9 +272,11 @@ def _packable_items(tree: list[Tree] | dict[str, Tree], levels: int) -> Any:
 
 def _utf8(text: str) -> bytes:
     try:
-        return text.encode()
+        raw = text.encode()
     except UnicodeEncodeError:
         raise error("msgpack-encoding", found=ascii(text)[:80]) from None
+    _check_length(len(raw))
+    return raw
 
 
 def _check_length(length: int) -> None:

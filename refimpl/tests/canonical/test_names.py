@@ -131,10 +131,7 @@ def test_other_paths_do_not_collide(distinct: list[str]) -> None:
 @pytest.mark.parametrize(
     ("name", "code"),
     [
-        *(
-            (name, "op-form")
-            for name in ["Dense", ":Dense", "keras:", "Keras:Dense", "1a:b", "a:a b", "a:\x7f", None]
-        ),
+        *((name, "op-form") for name in ["Dense", ":Dense", "keras:", "Keras:Dense", "1a:b", "a:a b", "a:\x7f", None]),
         ("core:dense", "op-unknown"),
     ],
 )
@@ -157,5 +154,6 @@ def test_namespaced_names_pass(name: str) -> None:
 def test_a_residue_maps_frameworks_to_maps() -> None:
     """A residue names at least one framework in lowercase, and each has a map."""
     assert is_residue({"keras": {}, "tf_1": {"a": 1}})
-    for other in ({}, [], None, {"Keras": {}}, {"keras": 1}, {"keras": []}, {"": {}}, {1: {}}):
+    others: list[object] = [{}, [], None, {"Keras": {}}, {"keras": 1}, {"keras": []}, {"": {}}, {1: {}}]
+    for other in others:
         assert not is_residue(other)
