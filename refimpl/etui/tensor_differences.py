@@ -110,4 +110,5 @@ def _distance(a: Array, b: Array) -> tuple[float, float]:
 
 
 def _wide(array: Array) -> Array:
-    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+    with np.errstate(invalid="ignore"):  # signalling NaN are numbers like any others here
+        return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)

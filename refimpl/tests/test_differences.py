@@ -212,7 +212,7 @@ def value_changes(a: np.ndarray, b: np.ndarray) -> tuple[int, int, float | None,
     return found.elements, found.differing, found.max_absolute, found.max_relative
 
 
-NAN, OTHER_NAN = np.array([0x7FC00000, 0x7FC00001], np.uint32).view(np.float32)
+NAN, OTHER_NAN, SIGNALLING_NAN = np.array([0x7FC00000, 0x7FC00001, 0x7F800001], np.uint32).view(np.float32)
 
 
 @pytest.mark.parametrize(
@@ -225,6 +225,7 @@ NAN, OTHER_NAN = np.array([0x7FC00000, 0x7FC00001], np.uint32).view(np.float32)
         ([0.0], [-0.0], (1, 1, 0.0, 0.0)),
         ([np.inf, 1.0], [np.inf, 1.0], None),
         ([np.inf], [-np.inf], (1, 1, inf, inf)),
+        ([SIGNALLING_NAN], [np.inf], (1, 1, inf, inf)),
         ([0.0], [1e-45], (1, 1, float(np.float32(1e-45)), 1.0)),
     ],
 )
