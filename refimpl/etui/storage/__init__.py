@@ -82,8 +82,8 @@ def create_artifact(target: Target, form: Form | None = None, limits: Limits = D
     path = resolved(text)
     if form is None:
         form = "directory" if text.endswith(os.sep) or path.is_dir() else "packed"
-    if form == "memory":
-        raise error("writer-misuse", where=text, found="a path for the form 'memory'")
+    if form == "memory" or not text:
+        raise error("writer-misuse", where=text, found="an empty path, or a path for the form 'memory'")
     check_target(path, form, limits)
     if form == "directory":
         return DirectoryWriter(path, limits)

@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import prod
 from typing import NamedTuple
 
 from etui import dtypes
@@ -26,11 +25,13 @@ _MAX_INTEGER = 2**53 - 1
 _NAME = r'"((?:[^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00[01][0-9a-f])*+)"'
 _INTEGER = r"(?:0|[1-9][0-9]{0,15})"
 _ENTRY = re.compile(
-    rf'{_NAME}:\{{"data_offsets":\[({_INTEGER}),({_INTEGER})\],"dtype":"([A-Z0-9_]{{1,16}})",'
+    rf'{_NAME}:\{{"data_offsets":\[({_INTEGER}),({_INTEGER})\],"dtype":"([^"\\]{{0,32}})",'
     rf'"shape":\[((?:{_INTEGER}(?:,{_INTEGER})*+)?)\]\}}([,}}])'
 )
-# The same with any list of JSON tokens as the shape, and with any string as the dtype, to name the fault.
-_ODD_SHAPE = re.compile(rf'{_NAME}:\{{"data_offsets":\[{_INTEGER},{_INTEGER}\],"dtype":"[A-Z0-9_]*","shape":')
+# The same up to a shape that is no list of digits and commas, to name the fault.
+_ODD_SHAPE = re.compile(
+    rf'{_NAME}:\{{"data_offsets":\[{_INTEGER},{_INTEGER}\],"dtype":"[^"\\]{{0,32}}","shape":(?!\[[0-9,]*+\])'
+)
 
 
 class TensorSpec(NamedTuple):
@@ -93,7 +94,7 @@ def plan(tensors: Iterable[TensorSpec], limits: Limits = DEFAULT_LIMITS) -> Layo
     for name, dtype, shape in specs:
         if name in entries:
             raise error("writer-misuse", where=shown(name), found="a second tensor of this name")
-        end = at + checked_size(shape, widths.of(dtype), name, limits)
+        end = at + _checked_size(dtype, shape, shown(name), limits)
         entries[name] = Entry(dtype, tuple(shape), at, end)
         at = end
     if not entries:
@@ -118,20 +119,10 @@ def read_header(source: ByteSource, where: str, limits: Limits = DEFAULT_LIMITS)
     return Header(entries, size)
 
 
-def checked_size(shape: Iterable[int], width: int, name: str, limits: Limits) -> int:
-    """Bytes of a tensor of a shape with elements of `width` bytes.
-
-    Raises:
-        LimitError: ``limit-rank``, ``limit-tensor``; the dimensions that are not zero count for the latter, so that no
-            product overflows in any reader.
-    """
-    shape = tuple(shape)
+def _checked_size(dtype: str, shape: tuple[int, ...], where: str, limits: Limits) -> int:
     if len(shape) > limits.rank:
-        raise error("limit-rank", where=shown(name), found=f"{len(shape)} dimensions")
-    size = prod(shape) * width
-    if size > limits.tensor_bytes or (not size and prod(n for n in shape if n) * width > limits.tensor_bytes):
-        raise error("limit-tensor", where=shown(name), found=f"shape {shown(list(shape))} of {width}-byte elements")
-    return size
+        raise error("limit-rank", where=where, found=f"{len(shape)} dimensions")
+    return dtypes.check_size(dtype, shape, where, limits)
 
 
 class _Widths:
@@ -241,6 +232,7 @@ class _Shapes:
         if known is None:
             where = f"{self._where}, {shown(name)}"
             if shape.count(",") >= self._limits.rank:
+                # Before the split: a header can hold a shape of millions of dimensions.
                 raise error("limit-rank", where=where, found=f"{shape.count(',') + 1} dimensions")
             dtype = dtypes.BY_SAFETENSORS.get(code)
             if dtype is None:
@@ -248,7 +240,7 @@ class _Shapes:
             dimensions = tuple(map(int, shape.split(","))) if shape else ()
             if max(dimensions, default=0) > _MAX_INTEGER:
                 raise _fault(where, f"a dimension of {max(dimensions)}, which is beyond 2^53 - 1")
-            size = checked_size(dimensions, dtype.bits // 8, where, self._limits)
+            size = _checked_size(dtype.name, dimensions, where, self._limits)
             known = self._known[code, shape] = (dtype.name, dimensions, size)
         return known
 
