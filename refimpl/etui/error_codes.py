@@ -169,6 +169,8 @@ _ROWS: dict[str, tuple[str, str | None, str, str]] = {
     "keras-op": ("transfer", None, "an op that Keras does not have", "Convert to a format that has it."),
     "keras-value": ("transfer", None, "a value that Keras' config has no form for", "Change the config."),
     "keras-graph": ("transfer", None, "calls that Keras has no form for", "Change the config."),
+    "keras-slots": ("transfer", None, "slots that the optimizer does not have in Keras", "Change the optimizer state."),
+    "keras-parts": ("transfer", None, "a model without what a `.keras` file must hold", "Add a config and weights."),
     "keras-variables": ("transfer", None, "variables that the layer cannot have", "Change the weights."),
     "box-form": ("usage", None, "a box that is not one slice of step 1 per dimension", _CALLER),
 }

@@ -1,0 +1,67 @@
+"""Files that layers keep beside the config, such as vocabularies (SPEC.md, annex B.7).
+
+Keras puts them below `assets/` and the layer's group of the weights file; an artifact puts them below `assets/` and the
+module's path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from etui.bridges.keras.layout import places
+from etui.bridges.keras.modules import join, keep, residue
+from etui.containers.config import Config
+from etui.model import Blob
+from etui.report import Report
+from etui.storage.part_names import escape, unescape
+
+FOLDER = "assets"
+
+
+def read_assets(config: Config, members: Mapping[str, Blob], report: Report) -> dict[str, Blob]:
+    """The parts of the members of an archive that are assets, by part name.
+
+    Args:
+        config: the neutral config.
+        members: member name -> content.
+        report: gets an entry for each.
+    """
+    paths = {place.group: place.path for place in places(config)}
+    found = {}
+    odd = {}
+    for member, blob in members.items():
+        group, path, rest = _owner(member.removeprefix(f"{FOLDER}/"), paths)
+        part = f"{FOLDER}/{escape(join(path, rest))}"
+        if part in found:
+            part = f"{FOLDER}/{escape(join(group, rest))}"
+        if asset_member(config, part) != member:
+            odd[part] = member
+        found[part] = blob
+        report.add("asset", part, "restored")
+    if odd:
+        keep(config.model, "assets", odd)
+    return found
+
+
+def written_assets(config: Config, parts: Mapping[str, Blob]) -> Iterator[tuple[str, Blob]]:
+    """The member name of each asset with its content."""
+    odd = residue(config.model).get("assets", {})
+    for part, blob in parts.items():
+        yield odd.get(part) or asset_member(config, part), blob
+
+
+def asset_member(config: Config, part: str) -> str:
+    """The member of the archive that a part becomes."""
+    groups = {place.path: place.group for place in places(config)}
+    _, group, rest = _owner(unescape(part.removeprefix(f"{FOLDER}/")), groups)
+    return f"{FOLDER}/{join(group, rest)}"
+
+
+def _owner(name: str, others: Mapping[str, str]) -> tuple[str, str, str]:
+    """The longest leading path of `name` that `others` has, what it is there, and the rest of the name."""
+    steps = name.split("/")
+    for count in range(len(steps) - 1, 0, -1):
+        head = "/".join(steps[:count])
+        if head in others:
+            return head, others[head], "/".join(steps[count:])
+    return "", "", name

@@ -1,0 +1,83 @@
+"""HDF5 files with repeatable bytes: groups, contiguous datasets and text attributes, as Keras lays them out."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+import numpy as np
+
+from etui.storage.base import SLICE_BYTES
+from etui.storage.failures import storage_errors
+from etui.storage.hdf5_types import OPAQUE, load_h5py
+
+
+class Hdf5Writer:
+    """One HDF5 file in the making. A context manager that completes the file.
+
+    Each dataset is written when it is given, so that one array at a time is in memory. No time is recorded.
+
+    Args:
+        file: where to write: seekable, open for reading and writing, empty.
+
+    Raises:
+        MissingExtraError: h5py is not installed.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = load_h5py().File(file, "w", track_order=False)
+
+    def group(self, path: str, attrs: Mapping[str, str]) -> None:
+        """Make a group, and those that lead to it, with text attributes."""
+        group = self._file.require_group(f"/{path}")
+        for name, text in attrs.items():
+            group.attrs[name] = text
+
+    def dataset(self, path: str, array: np.ndarray[Any, Any]) -> None:
+        """Write a dataset, and make the groups that lead to it.
+
+        A dtype that HDF5 lacks is stored as opaque bytes, and named in the attribute `dtype` where several are as wide.
+        """
+        name = next((key[1] for key, dtype in OPAQUE.items() if dtype == array.dtype), None)
+        opaque = any(dtype == array.dtype for dtype in OPAQUE.values())
+        stored = np.ascontiguousarray(array).reshape(array.shape)
+        stored = stored.view(f"V{array.dtype.itemsize}") if opaque else stored
+        dataset = self._file.create_dataset(f"/{path}", data=stored, track_times=False)
+        if name is not None:
+            dataset.attrs["dtype"] = name
+
+    def close(self) -> None:
+        """Complete the file."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@contextmanager
+def spool(target: Path) -> Iterator[IO[bytes]]:
+    """A nameless temporary file beside a target, which is gone when it is closed: what is spooled fits there as well.
+
+    Raises:
+        StorageError: ``storage-failed``.
+    """
+    with storage_errors(str(target)):
+        file = tempfile.TemporaryFile(dir=target.resolve().parent)  # noqa: SIM115  (closed below)
+    with file:
+        yield file
+
+
+def spooled(file: IO[bytes]) -> Iterator[bytes]:
+    """The content of a spooled file in slices."""
+    file.seek(0)
+    while data := file.read(SLICE_BYTES):
+        yield data
