@@ -1,0 +1,148 @@
+"""Artifacts with a chosen fault: parts of a valid one, edited, and what holds them together made right again.
+
+parts = tampered(model, "weights.json", drop("variables", "dense/kernel", "role"))
+etui.open(parts)  # refused with weights-form
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from etui import digest
+from etui.artifact import save_model
+from etui.canonical import json, msgpack
+from etui.model import Model
+from etui.storage.base import ByteSource
+from etui.storage.part_names import MANIFEST, role_of
+from etui.storage.safetensors import read_header
+from etui.storage.sources import BytesSource
+
+Parts = dict[str, bytes]
+Edit = Callable[[Any], Any]
+"""Changes the tree of a document, or the bytearray of another part, in place; or gives the bytes to take its place."""
+
+
+def parts_of(model: Model, shard_size: int | None = None) -> Parts:
+    """The parts of a model's artifact by name, the manifest included."""
+    parts: Parts = {}
+    save_model(model, parts, shard_size=shard_size)
+    return parts
+
+
+def tampered(origin: Model | Mapping[str, bytes], name: str, edit: Edit) -> Parts:
+    """An artifact of which one part was edited, with digests and sizes that fit.
+
+    Args:
+        origin: a model, or the parts of an artifact.
+        name: of the part.
+        edit: the change.
+    """
+    return sealed(edited(origin, name, edit))
+
+
+def edited(origin: Model | Mapping[str, bytes], name: str, edit: Edit) -> Parts:
+    """An artifact of which one part was edited and nothing else; see `tampered`."""
+    parts = parts_of(origin) if isinstance(origin, Model) else dict(origin)
+    content = _read(name, parts[name])
+    changed = edit(content)
+    parts[name] = changed if isinstance(changed, bytes) else _written(name, content)
+    return parts
+
+
+def put(value: Any, *path: Any) -> Edit:
+    """The edit that sets what is at a path of keys and indices."""
+
+    def edit(tree: Any) -> None:
+        for step in path[:-1]:
+            tree = tree[step]
+        tree[path[-1]] = value
+
+    return edit
+
+
+def drop(*path: Any) -> Edit:
+    """The edit that removes what is at a path of keys and indices."""
+
+    def edit(tree: Any) -> None:
+        for step in path[:-1]:
+            tree = tree[step]
+        del tree[path[-1]]
+
+    return edit
+
+
+def sealed(origin: Mapping[str, bytes]) -> Parts:
+    """The same parts with the digests of chunks, and the sizes and digests of the manifest, made right.
+
+    What cannot be made right, such as the digest of a chunk of a part that is not there, stays as it is.
+    """
+    parts = dict(origin)
+    digests = {name: _digests(data) for name, data in parts.items() if role_of(name) == "data"}
+    for name in parts:
+        if name != MANIFEST and name.endswith((".json", ".msgpack")) and "/" not in name:
+            _seal_document(parts, name, digests)
+    manifest = _read(MANIFEST, parts[MANIFEST])
+    for name, entry in manifest["parts"].items():
+        if name in parts:
+            _seal_entry(entry, parts[name])
+    parts[MANIFEST] = _written(MANIFEST, manifest)
+    return parts
+
+
+def _seal_document(parts: Parts, name: str, digests: Mapping[str, Mapping[str, str]]) -> None:
+    try:
+        tree = _read(name, parts[name])
+    except ValueError:
+        return
+    for chunk in _chunks(tree):
+        known = digests.get(str(chunk.get("part")), {})
+        if isinstance(chunk.get("digest"), str) and str(chunk.get("tensor")) in known:
+            chunk["digest"] = known[chunk["tensor"]]
+    parts[name] = _written(name, tree)
+
+
+def _seal_entry(entry: dict[str, Any], data: bytes) -> None:
+    entry["size"] = len(data)
+    if "digest" in entry:
+        entry["digest"] = digest.of(data)
+    if "header" in entry:
+        size = min(8 + int.from_bytes(data[:8], "little"), len(data))
+        entry["header"] |= {"size": size, "digest": digest.of(data[:size])}
+
+
+def _digests(data: bytes) -> dict[str, str]:
+    """The digest of each tensor of a data part; none where its header does not decode."""
+    source: ByteSource = BytesSource(data)
+    try:
+        header = read_header(source, "")
+    except ValueError:
+        return {}
+    return {
+        name: digest.of(source.view(header.size + entry.begin, entry.end - entry.begin))
+        for name, entry in header.entries.items()
+    }
+
+
+def _chunks(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        if {"part", "tensor"} <= node.keys():
+            yield node
+        for item in node.values():
+            yield from _chunks(item)
+    elif isinstance(node, list):
+        for item in node:
+            yield from _chunks(item)
+
+
+def _read(name: str, data: bytes) -> Any:
+    if role_of(name) in {"data", "asset", "program", "native"}:
+        return bytearray(data)
+    codec = msgpack if name.endswith(".msgpack") else json
+    return codec.decode(data, where=name)
+
+
+def _written(name: str, content: Any) -> bytes:
+    if isinstance(content, bytes | bytearray):
+        return bytes(content)
+    return msgpack.encode(content) if name.endswith(".msgpack") else json.encode(content)
