@@ -11,6 +11,7 @@ from etui.bridges import Bridge
 from etui.containers.data_writer import Progress
 from etui.errors import error
 from etui.limits import DEFAULT_LIMITS, Limits
+from etui.locating import naming
 from etui.model import Model
 from etui.report import CHANGED, LOST, Entry, Report
 
@@ -39,7 +40,8 @@ def read(
     """
     bridge = bridges.of_source(source)
     account = Report() if report is None else report
-    return bridge.translator.read(Path(source), account, limits=limits, native=native), bridge
+    with naming(os.fspath(source)):
+        return bridge.translator.read(Path(source), account, limits=limits, native=native), bridge
 
 
 def convert(
@@ -87,7 +89,7 @@ def convert(
     reading, writing = Report(account.source), Report(account.source)
     try:
         model, _ = read(source, report=reading, native=native, limits=limits)
-        with model:
+        with model, naming(account.source):
             if strict:
                 reading.require_complete()
             writer.translator.write(model, target, writing, strict=strict, progress=progress, limits=limits, **options)

@@ -1,4 +1,4 @@
-"""Comparing the elements of two tensors: bit for bit, and by how much where they are floats."""
+"""Comparing the elements of two arrays: bit for bit, and by how much where they are floats."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from etui import dtypes
 from etui.containers.encodings import FLOATS
-from etui.containers.tensors import Array, Tensor
+from etui.containers.tensors import Array
 
 # Elements compared at a time: bounds the memory of the float64 copies.
 _SLICE = 1 << 20
@@ -54,21 +55,15 @@ def _number(value: float | None) -> float | str | None:
     return value if value is None or isfinite(value) else str(value)
 
 
-def compare(a: Tensor, b: Tensor) -> ValueDifference | None:
-    """Compare the elements of two tensors; `None` if they are equal.
-
-    Both are read, and so verified, whatever their stored digests say. Memory stays bounded for tensors that lie in one
-    piece: they are mapped and compared slice by slice.
+def compare(a: Array, b: Array) -> ValueDifference | None:
+    """Compare the elements of two arrays, slice by slice; `None` if they are equal.
 
     Args:
-        a: a tensor.
-        b: one of the same shape, and of the same dtype or both of float dtypes.
-
-    Raises:
-        RejectError: the content of either is refused.
+        a: the elements of a tensor, of any dtype of Etui, C-contiguous.
+        b: those of one of the same shape, and of the same dtype or both of float dtypes.
     """
-    first, second = a.numpy().reshape(-1), b.numpy().reshape(-1)
-    numeric = a.dtype in _NUMERIC and b.dtype in _NUMERIC
+    first, second = a.reshape(-1), b.reshape(-1)
+    numeric = _is_numeric(a) and _is_numeric(b)
     differing = 0
     absolute = relative = 0.0
     for start in range(0, first.size, _SLICE):
@@ -82,6 +77,10 @@ def compare(a: Tensor, b: Tensor) -> ValueDifference | None:
     if not differing:
         return None
     return ValueDifference(first.size, differing, absolute if numeric else None, relative if numeric else None)
+
+
+def _is_numeric(array: Array) -> bool:
+    return array.dtype != object and dtypes.of_array(array).name in _NUMERIC
 
 
 def _unequal(a: Array, b: Array) -> Array:

@@ -17,6 +17,7 @@ from etui.containers.manifest import Manifest
 from etui.containers.tensors import Stored, Tensor
 from etui.errors import EtuiError, RejectError, error
 from etui.limits import DEFAULT_LIMITS, Limits
+from etui.locating import naming
 from etui.model import Model
 from etui.storage import open_artifact
 from etui.storage.base import ArtifactReader
@@ -131,7 +132,7 @@ def verify(location: Location, *, progress: Progress | None = None, limits: Limi
         RejectError: the artifact breaks a clause of SPEC.md, or a byte was changed.
         StorageError: it cannot be read.
     """
-    with open_artifact(location, limits) as reader:
+    with naming(_text(location)), open_artifact(location, limits) as reader:
         model, manifest = _load(reader, limits)
         reader.verify_container(manifest.parts.keys())
         _data_parts(model, manifest, reader, limits).check_all()
@@ -208,7 +209,7 @@ def validate(location: Location, *, limits: Limits = DEFAULT_LIMITS) -> Validati
     Raises:
         StorageError: it cannot be read.
     """
-    validation = Validation(os.fspath(location) if isinstance(location, str | os.PathLike) else "")
+    validation = Validation(_text(location))
     try:
         reader = open_artifact(location, limits)
     except RejectError as fault:
@@ -224,6 +225,10 @@ def validate(location: Location, *, limits: Limits = DEFAULT_LIMITS) -> Validati
             validation.faults.append(_fault(fault))
         _check_schemas(reader, validation, limits)
     return validation
+
+
+def _text(location: Location) -> str:
+    return os.fspath(location) if isinstance(location, str | os.PathLike) else f"<{type(location).__name__}>"
 
 
 def _fault(fault: EtuiError) -> Fault:

@@ -81,10 +81,11 @@ def _run(arguments: list[str]) -> int:
             outcome.show(screen(sys.stdout))
         sys.stdout.flush()
     except EtuiError as failure:
+        message = one_line(": ".join([*getattr(failure, "__notes__", ()), str(failure)]))
         if "--json" in arguments:
-            _print_json(failure.as_json())
+            _print_json({**failure.as_json(), "message": message})
         else:
-            print(f"etui: {one_line(str(failure))}", file=sys.stderr)
+            print(f"etui: {message}", file=sys.stderr)
         return _EXIT_CODES.get(failure.error_class, NO)
     except SystemExit as leave:  # argparse, after --help and --version
         return leave.code if isinstance(leave.code, int) else USAGE
