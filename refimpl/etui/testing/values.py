@@ -23,7 +23,8 @@ TEXTS: Strategy[str] = st.text(st.characters(exclude_categories=["Cs"]), max_siz
 """Any text that documents can hold."""
 
 _ODD_KEYS = st.sampled_from(["", "$", "$$", "$int", "$$tuple", "\ufb33", "\U0001f600", "\u20ac", "\r", '"\\', "\x7f"])
-_BOUNDS = [2**7, 2**8, 2**15, 2**16, 2**31, 2**32, 2**53, 2**63, 2**64, 10**20, 10**1023]
+# Exponents of two at the bounds of formats; the last power has 1,024 digits, which is the limit.
+_BOUNDS = [7, 8, 15, 16, 31, 32, 53, 63, 64, 3401]
 
 
 def segments() -> Strategy[str]:
@@ -92,7 +93,7 @@ def _elements(dtype: etui_dtypes.Dtype) -> Strategy[Any]:
 
 def integers() -> Strategy[int]:
     """Integers around every bound of a format, up to the limit of digits."""
-    around = st.builds(lambda bound, sign, step: sign * bound + step, st.sampled_from(_BOUNDS), *_SIGN_AND_STEP)
+    around = st.builds(lambda bound, sign, step: (sign << bound) + step, st.sampled_from(_BOUNDS), *_SIGN_AND_STEP)
     return st.integers() | around
 
 
