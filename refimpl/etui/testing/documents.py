@@ -36,10 +36,10 @@ def encode(kind: str, view: dict[str, Any]) -> bytes:
     Raises:
         RejectError: the view holds what has no canonical form.
     """
+    data = json.encode(view)
     if kind not in ("optimizer", "state"):
-        return json.encode(view)
-    tree: dict[str, Any] = values.to_msgpack(values.from_json(view, f"{kind}.msgpack"))
-    return msgpack.encode(tree)
+        return data
+    return msgpack.encode(values.from_json_view(view, f"{kind}.msgpack"))
 
 
 def decode(kind: str, view: dict[str, Any]) -> Any:
