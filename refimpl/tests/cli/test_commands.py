@@ -132,7 +132,8 @@ def test_inspect_prints_json(run_json: Run, sample: str) -> None:
     code, document = run_json("cli/inspect", "inspect", sample)
     assert code == 0
     assert document["artifact"]["form"] == "packed"
-    weights = everything().weights or {}
+    weights = everything().weights
+    assert weights is not None
     assert document["weights"]["parameters"] == sum(math.prod(variable.shape) for variable in weights.values())
     assert document["weights"]["variables"]["count"] == len(document["weights"]["variables"]["listed"]) == 13
     assert [item["place"] for item in document["optimizers"]] == ["optimizer", "optimizer/inner"]
