@@ -51,15 +51,19 @@ class ArtifactReader(Protocol):
     location: str
 
     def names(self) -> Mapping[str, int]:
-        """Every part that is there with its size in bytes, `manifest.json` included, listed by the manifest or not."""
+        """Every part that is there with its size in bytes, `manifest.json` included, listed by the manifest or not.
+
+        In directory form this walks the folder.
+        """
 
     def source(self, name: str) -> ByteSource:
         """The bytes of a part; of its container, what belongs to this part alone is checked.
 
         Raises:
-            IntegrityError: ``part-missing``; for `manifest.json` ``manifest-missing`` (an InvalidError).
+            IntegrityError: ``part-missing``, in directory form and in memory.
+            InvalidError: ``zip-members`` in place of that in packed form; ``manifest-missing``.
             UnsafeError: ``part-not-a-file``, ``part-name``.
-            RejectError: a ``zip-`` code, the part's local header breaks chapter Packed form.
+            RejectError: another ``zip-`` code, the part's local header is not canonical.
             StorageError: ``storage-failed``.
         """
 
