@@ -149,20 +149,7 @@ def test_valid_examples_are_accepted(name: str) -> None:
         assert schemas.validate(name, example, f"example {index}") == []
 
 
-@pytest.mark.clause("B-12")
-@pytest.mark.clause("C-1", "C-2", "C-3", "C-4", "C-8", "C-9", "C-11", "C-14", "C-16")
-@pytest.mark.clause("D-2", "D-3", "D-7", "D-10")
-@pytest.mark.clause("H-1")
-@pytest.mark.clause("J-6")
-@pytest.mark.clause("M-1", "M-2", "M-3", "M-4", "M-5", "M-6")
-@pytest.mark.clause("N-2")
-@pytest.mark.clause("O-1", "O-2", "O-3", "O-5", "O-6", "O-7", "O-8", "O-9", "O-12")
-@pytest.mark.clause("P-1", "P-2", "P-4")
-@pytest.mark.clause("Q-1", "Q-4", "Q-7", "Q-9")
-@pytest.mark.clause("R-1", "R-2", "R-3")
-@pytest.mark.clause("T-1", "T-2", "T-3")
-@pytest.mark.clause("V-1", "V-2", "V-3", "V-4", "V-5", "V-7")
-@pytest.mark.clause("W-1", "W-2", "W-5", "W-6", "W-10", "W-12", "W-16", "W-17", "W-22")
+@pytest.mark.clause("B-12", "C-1", "C-4", "M-1", "O-1", "Q-7", "Q-9", "R-1", "T-1", "T-2", "W-1")
 @pytest.mark.parametrize("file", sorted(INDEX))
 def test_invalid_examples_are_refused_where_they_are_wrong(file: str) -> None:
     """A document one fault away from a valid one is refused at the fault alone, for the clause that it breaks."""
