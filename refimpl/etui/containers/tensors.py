@@ -268,7 +268,8 @@ class Tensor:
         """
         slices = _check_box(box, self.shape)
         if self.encoding is not None or len(self.pieces) == 1:
-            return self.numpy()[slices]
+            array = self.numpy()
+            return array[slices] if slices else array  # numpy would take the element out of a scalar
         return self._assemble(slices)
 
     def _assemble(self, box: tuple[slice, ...], *, verify: bool = False) -> Array:

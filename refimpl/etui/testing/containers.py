@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from unicodedata import normalize
 
+from hypothesis import assume
 from hypothesis import strategies as st
 
 from etui import paths
@@ -28,6 +29,20 @@ _ROLES = st.sampled_from(["kernel", "bias", "gamma", "moving_mean", "embeddings"
 _OPS = st.sampled_from(["keras:Dense", "keras:ops.numpy.Add", "torch:nn.Linear", "custom:mine>Schicht"])
 _STEPS = st.sampled_from([0, 1, 2**53, 2**64 - 1]) | st.integers(0, 10**6)
 
+# Made once: Hypothesis takes longer to make and check a strategy than to draw from it.
+_VALUES = values.values(4)
+_MAPS = st.dictionaries(values.keys(), _VALUES, max_size=2)
+_RESIDUES = st.dictionaries(st.sampled_from(["keras", "torch", "tf_1"]), _MAPS, max_size=2)
+_TENSORS = tensors()
+_SEGMENTS = values.segments()
+_PATHS = values.paths()
+_TEXTS = values.TEXTS.filter(bool)
+_SIBLINGS = st.lists(_SEGMENTS, max_size=3, unique_by=lambda name: normalize("NFC", name))
+_SLOTS = st.dictionaries(_SEGMENTS | _TEXTS, _TENSORS, min_size=1, max_size=2)
+_COUNTERS = st.dictionaries(values.keys(), _STEPS, max_size=3)
+_GENERATORS = st.dictionaries(_PATHS, st.builds(Rng, _OPS, _TENSORS), max_size=2)
+_COLLECTIONS = st.sampled_from([list, tuple, dict, "map"])
+
 
 @dataclass(frozen=True)
 class Names:
@@ -46,31 +61,27 @@ class Names:
 
 def different_paths(min_size: int = 0, max_size: int = 5) -> Strategy[list[str]]:
     """Paths of one index: different ones, also after normalization (D-4)."""
-    return st.lists(values.paths(), min_size=min_size, max_size=max_size, unique_by=lambda path: normalize("NFC", path))
+    return st.lists(_PATHS, min_size=min_size, max_size=max_size, unique_by=lambda path: normalize("NFC", path))
 
 
-def values_naming(names: Names, max_leaves: int = 5) -> Strategy[Any]:
-    """Values of every type, whose references lead to what `names` allows.
-
-    Args:
-        names: what references may lead to; others become `None`.
-        max_leaves: as for `values.values`.
-    """
-
-    def build(draw: st.DrawFn) -> Any:
-        return _resolved(draw, draw(values.values(max_leaves)), names)
-
-    return st.composite(build)()
+@st.composite
+def values_naming(draw: st.DrawFn, names: Names) -> Any:
+    """Values of every type, whose references lead to what `names` allows; others become `None`."""
+    return _resolved(draw, draw(_VALUES), names)
 
 
-def maps_naming(names: Names) -> Strategy[dict[str, Any]]:
+@st.composite
+def maps_naming(draw: st.DrawFn, names: Names) -> dict[str, Any]:
     """Maps with string keys of such values."""
-    return st.dictionaries(values.keys(), values_naming(names), max_size=3)
+    found: dict[str, Any] = _resolved(draw, draw(_MAPS), names)
+    return found
 
 
-def residues(names: Names) -> Strategy[dict[str, Any]]:
+@st.composite
+def residues(draw: st.DrawFn, names: Names) -> dict[str, Any]:
     """What stands under `residue`."""
-    return st.dictionaries(st.sampled_from(["keras", "torch", "tf_1"]), maps_naming(names), max_size=2)
+    found: dict[str, Any] = _resolved(draw, draw(_RESIDUES), names)
+    return found
 
 
 def _resolved(draw: st.DrawFn, value: Any, names: Names) -> Any:
@@ -84,7 +95,7 @@ def _resolved(draw: st.DrawFn, value: Any, names: Names) -> Any:
     if isinstance(value, v.AssetRef):
         return v.AssetRef(draw(st.sampled_from(names.assets))) if names.assets else None
     if isinstance(value, v.StoredTensor):
-        return draw(tensors()) if names.tensors else None
+        return draw(_TENSORS) if names.tensors else None
     if isinstance(value, v.OutputRef):
         return None
     if isinstance(value, list | tuple):
@@ -124,7 +135,7 @@ def weights(draw: st.DrawFn, min_size: int = 0) -> Weights:
     """
     names = draw(different_paths(min_size, max_size=7))
     count = draw(st.integers(min(min_size, len(names)), len(names)))
-    variables = {name: draw(st.builds(Variable, tensors(), _ROLES, st.booleans())) for name in names[:count]}
+    variables = {name: Variable(draw(_TENSORS), draw(_ROLES), draw(st.booleans())) for name in names[:count]}
     targets = names[:count]
     aliases = {name: draw(st.sampled_from(targets)) for name in names[count:]} if targets else {}
     return Weights(variables, aliases)
@@ -139,7 +150,7 @@ def configs(draw: st.DrawFn, names: Names | None = None) -> Config:
         names: the variables and assets that the config may refer to; the modules are its own.
     """
     names = names or Names()
-    root = _module(draw, draw(values.segments()), 3)
+    root = _module(draw, draw(_SEGMENTS), 2)
     below = [path for path, _ in root.walk() if path]
     _share(draw, root)
     names = replace(names, modules=below)
@@ -152,9 +163,8 @@ def configs(draw: st.DrawFn, names: Names | None = None) -> Config:
 def _module(draw: st.DrawFn, name: str, levels: int) -> Module:
     """A module with its tree, as yet without content."""
     module = Module(name, draw(st.sampled_from(["layer", "graph", "opaque"])), draw(_OPS))
-    children = st.lists(values.segments(), max_size=3, unique_by=lambda name: normalize("NFC", name))
     if levels:
-        module.modules = [_module(draw, child, levels - 1) for child in draw(children)]
+        module.modules = [_module(draw, child, levels - 1) for child in draw(_SIBLINGS)]
     return module
 
 
@@ -180,30 +190,26 @@ def _fill(draw: st.DrawFn, module: Module, names: Names) -> None:
 
 
 def _graph(draw: st.DrawFn, modules: list[str], names: Names) -> Graph:
-    ids = draw(st.lists(values.TEXTS.filter(bool), max_size=4, unique=True)) if modules else []
+    ids = draw(st.lists(_TEXTS, max_size=4, unique=True)) if modules else []
     calls: list[Call] = []
     for index, name in enumerate(ids):
-        value = values_naming(names, 3) | _outputs(ids[:index])
-        args = draw(st.lists(value, max_size=2))
-        kwargs = draw(st.dictionaries(values.keys(), value, max_size=2))
-        calls.append(Call(name, draw(st.sampled_from(modules)), args, kwargs))
-    return Graph(draw(_outputs(ids)), draw(_outputs(ids)), calls)
+        args = [_outputs(draw, ids[:index]), draw(values_naming(names))]
+        call = Call(name, draw(st.sampled_from(modules)), args[: draw(st.integers(0, 2))], draw(maps_naming(names)))
+        if draw(st.booleans()):
+            call.kwargs[draw(values.keys())] = _outputs(draw, ids[:index])
+        calls.append(call)
+    return Graph(_outputs(draw, ids), _outputs(draw, ids), calls)
 
 
-def _outputs(ids: Sequence[str]) -> Strategy[Any]:
-    """Nestings of outputs of calls."""
-    if not ids:
-        return st.sampled_from([[], (), {}])
-    leaves = st.builds(v.OutputRef, st.sampled_from(ids), st.integers(0, 3))
-    return st.recursive(
-        leaves,
-        lambda inner: st.one_of(
-            st.lists(inner, max_size=2),
-            st.lists(inner, max_size=2).map(tuple),
-            st.dictionaries(values.keys() | st.integers(0, 3), inner, max_size=2),
-        ),
-        max_leaves=4,
-    )
+def _outputs(draw: st.DrawFn, ids: Sequence[str], levels: int = 2) -> Any:
+    """A nesting of outputs of calls."""
+    if ids and (not levels or draw(st.booleans())):
+        return v.OutputRef(draw(st.sampled_from(ids)), draw(st.integers(0, 3)))
+    collection: Any = draw(_COLLECTIONS)
+    items = [_outputs(draw, ids, levels - 1) for _ in range(draw(st.integers(0, 2)) if levels else 0)]
+    if collection == "map":
+        return dict(enumerate(items))
+    return {f"${index}": item for index, item in enumerate(items)} if collection is dict else collection(items)
 
 
 def trainings(names: Names | None = None) -> Strategy[Training]:
@@ -213,8 +219,7 @@ def trainings(names: Names | None = None) -> Strategy[Training]:
         names: what the values may refer to.
     """
     names = names or Names()
-    filled = values_naming(names).filter(lambda value: value is not None and not _is_empty(value))
-    absent = st.none()
+    optional = values_naming(names).map(lambda value: None if _is_empty(value) else value)
     precision = st.builds(
         lambda more, fixed: {**more, **fixed},
         maps_naming(names),
@@ -222,14 +227,14 @@ def trainings(names: Names | None = None) -> Strategy[Training]:
     )
     return st.builds(
         Training,
-        loss=absent | filled,
-        loss_weights=absent | filled,
-        metrics=absent | filled,
-        weighted_metrics=absent | filled,
+        loss=optional,
+        loss_weights=optional,
+        metrics=optional,
+        weighted_metrics=optional,
         added_losses=st.lists(values.TEXTS, max_size=2),
         precision=st.just({}) | precision,
-        sample_weighting=absent | filled,
-        class_weighting=absent | filled,
+        sample_weighting=optional,
+        class_weighting=optional,
         options=maps_naming(names),
         residue=residues(names),
     )
@@ -239,15 +244,18 @@ def _is_empty(value: Any) -> bool:
     return isinstance(value, dict | list | str) and not value
 
 
-def optimizer_states(names: Names | None = None) -> Strategy[OptimizerState]:
+@st.composite
+def optimizer_states(draw: st.DrawFn, names: Names | None = None) -> OptimizerState:
     """Optimizers with groups, slots, fresh variables, shared slots, wrapped optimizers and residue.
 
     Args:
+        draw: given by Hypothesis.
         names: the variables to optimize, and what the values may refer to.
     """
     names = replace(names or Names(variables=("dense/kernel", "dense/bias")), tensors=True)
-    some = st.dictionaries(values.paths(), _optimizers(names, 2), min_size=1, max_size=2)
-    return st.builds(OptimizerState, some).filter(_has_names(optimizer.tensors))
+    found = OptimizerState(draw(st.dictionaries(_PATHS, _optimizers(names, 2), min_size=1, max_size=2)))
+    assume(_have_names(optimizer.tensors(found)))
+    return found
 
 
 @st.composite
@@ -258,8 +266,6 @@ def _optimizers(draw: st.DrawFn, names: Names, levels: int) -> Optimizer:
     groups = [Group(variables[begin:end], draw(maps_naming(names))) for begin, end in spans]
     grouped = [path for group in groups for path in group.variables]
     fates = {path: draw(st.sampled_from(["slots", "fresh", "none"])) for path in grouped}
-    slot_names = values.segments() | values.TEXTS.filter(bool)
-    slots = st.dictionaries(slot_names, tensors(), min_size=1, max_size=2)
     schedule = draw(st.none() | st.builds(v.ObjectValue, values.class_names(), values_naming(names)))
     return Optimizer(
         draw(_OPS),
@@ -270,44 +276,41 @@ def _optimizers(draw: st.DrawFn, names: Names, levels: int) -> Optimizer:
         schedule=schedule,
         schedule_clock=draw(st.sampled_from(optimizer.CLOCKS)) if schedule else None,
         groups=groups,
-        slots={path: draw(slots) for path, fate in fates.items() if fate == "slots"},
+        slots={path: draw(_SLOTS) for path, fate in fates.items() if fate == "slots"},
         fresh=[path for path, fate in fates.items() if fate == "fresh"],
-        shared_slots=draw(st.dictionaries(slot_names, tensors(), max_size=2)),
+        shared_slots=draw(_SLOTS) if draw(st.booleans()) else {},
         inner=draw(_optimizers(names, levels - 1)) if levels and draw(st.booleans()) else None,
         residue=draw(residues(names)),
     )
 
 
-def states(names: Names | None = None) -> Strategy[State]:
+@st.composite
+def states(draw: st.DrawFn, names: Names | None = None) -> State:
     """Counters, generators, metrics, positions, the caller's own values, and residue.
 
     Args:
+        draw: given by Hypothesis.
         names: what the values may refer to.
     """
     names = replace(names or Names(), tensors=True)
     maps = maps_naming(names)
-    return st.builds(
-        State,
-        counters=st.dictionaries(values.keys(), _STEPS, max_size=3),
-        rng=st.dictionaries(values.paths(), st.builds(Rng, _OPS, tensors()), max_size=2),
-        metrics=st.dictionaries(values.paths(), maps, max_size=2),
-        data=maps,
-        user=maps,
-        residue=residues(names),
-    ).filter(_has_names(state.tensors))
+    found = State(
+        counters=draw(_COUNTERS),
+        rng=draw(_GENERATORS),
+        metrics=draw(st.dictionaries(_PATHS, maps, max_size=2)),
+        data=draw(maps),
+        user=draw(maps),
+        residue=draw(residues(names)),
+    )
+    assume(_have_names(state.tensors(found)))
+    return found
 
 
-def _has_names(tensors_of: Callable[[Any], Any]) -> Callable[[Any], bool]:
-    """Whether every tensor has a legal name of its own: an empty key, for example, gives none (O-16, D-2, D-4)."""
-
-    def check(container: Any) -> bool:
-        try:
-            names = [name for name, _ in tensors_of(container)]
-            for name in names:
-                paths.check_path(name, "")
-            paths.check_no_collisions(names, "")
-        except RejectError:
-            return False
-        return True
-
-    return check
+def _have_names(found: Iterator[tuple[str, Tensor]]) -> bool:
+    """Whether every tensor has a legal name of its own: below an empty key, for example, it has none (O-16, D-2)."""
+    try:
+        names = [paths.check_path(name, "") for name, _ in found]
+        paths.check_no_collisions(names, "")
+    except RejectError:
+        return False
+    return True
