@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import posixpath
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -302,3 +305,19 @@ def test_the_report_and_its_schema_agree() -> None:
 def test_the_error_and_its_schema_agree(code: str) -> None:
     """The schema accepts errors of SPEC.md and of the library alone, as they report themselves."""
     assert schemas.validate("error", error(code, where="config.json", found="'a'").as_json(), "error") == []
+
+
+@pytest.mark.library
+def test_jsonschema_is_imported_when_a_document_is_checked() -> None:
+    """Importing the module and reading a schema loads no jsonschema; checking a document does."""
+    program = """
+import sys
+from etui import schemas
+schemas.load("manifest")
+before = "jsonschema" in sys.modules
+schemas.validate("value", 1, "value")
+print(before, "jsonschema" in sys.modules)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(schemas.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
