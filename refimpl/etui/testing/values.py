@@ -5,6 +5,7 @@ What they draw is valid, and as odd as SPEC.md allows: names beyond the BMP, num
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -126,9 +127,14 @@ def msgpack_documents() -> Strategy[dict[str, Any]]:
 
 
 def _trees(leaves: Strategy[Any]) -> Strategy[Any]:
-    return st.recursive(
-        leaves, lambda inner: st.lists(inner, max_size=20) | st.dictionaries(keys(), inner, max_size=20), max_leaves=20
-    )
+    # `inner` stands once in each holder, because Hypothesis spells out a strategy with all that it holds.
+    names = st.lists(keys(), min_size=20, max_size=20, unique=True)
+    return st.recursive(leaves, lambda inner: st.builds(_tree, st.lists(inner, max_size=20), names), max_leaves=20)
+
+
+def _tree(items: list[Any], names: list[str]) -> Any:
+    """A list, or a map if the first name says so."""
+    return items if names[0] < "A" else dict(zip(names, items, strict=False))
 
 
 def small_tensors() -> Strategy[Array]:
@@ -176,23 +182,33 @@ def values(max_leaves: int = 12) -> Strategy[Any]:
 
 
 def _holders(inner: Strategy[Any]) -> Strategy[Any]:
-    maps = st.dictionaries(keys(), inner, max_size=3)
-    frameworks = st.dictionaries(st.sampled_from(["keras", "torch", "tf_1"]), maps, max_size=2)
-    pairs = st.lists(st.tuples(inner, inner), min_size=1, max_size=3, unique_by=lambda pair: key_bytes(pair[0]))
-    return st.one_of(
-        st.lists(inner, max_size=3),
-        st.lists(inner, max_size=3).map(tuple),
-        maps,
-        pairs.map(_any_map),
-        st.builds(slice, inner, inner, inner),
-        st.builds(v.ObjectValue, class_names(), inner, st.none() | st.integers(0, MAX_INTEGER), frameworks),
-    )
+    names = st.lists(keys(), min_size=4, max_size=4, unique=True)
+    number = st.none() | st.integers(0, MAX_INTEGER)
+    return st.builds(_held, st.sampled_from(_HOLDERS), st.lists(inner, max_size=4), names, class_names(), number)
 
 
-def _any_map(pairs: list[tuple[Any, Any]]) -> Any:
-    """The value that holds these pairs: a dict if one can."""
+_HOLDERS = ("list", "tuple", "map", "pairs", "slice", "object")
+
+
+def _held(holder: str, items: list[Any], names: list[str], class_name: str, number: int | None) -> Any:
+    """A value that holds `items`."""
+    named = dict(zip(names, items, strict=False))
+    held: dict[str, Callable[[], Any]] = {
+        "list": lambda: items,
+        "tuple": lambda: tuple(items),
+        "map": lambda: named,
+        "pairs": lambda: _any_map(items[::2], items[1::2]),
+        "slice": lambda: slice(*(items + [None] * 3)[:3]),
+        "object": lambda: v.ObjectValue(class_name, items, number, {"keras": named} if number else {}),
+    }
+    return held[holder]()
+
+
+def _any_map(names: list[Any], items: list[Any]) -> Any:
+    """A map of any keys: a dict if one can hold them."""
+    pairs = tuple({key_bytes(name): (name, item) for name, item in zip(names, items, strict=False)}.values())
     try:
         value = dict(pairs)
     except TypeError:
-        return v.MapValue(tuple(pairs))
-    return value if len(value) == len(pairs) else v.MapValue(tuple(pairs))
+        return v.MapValue(pairs)
+    return value if len(value) == len(pairs) else v.MapValue(pairs)
