@@ -29,7 +29,7 @@ from etui.limits import DEFAULT_LIMITS, Limits
 from etui.locating import naming
 from etui.model import Blob, Model
 from etui.tensor_differences import ValueDifference, compare
-from etui.tree_differences import Json, short_text, tree_changes
+from etui.tree_differences import Json, relabelled, short_text, tree_changes
 from etui.views import json_view, stored_tensors
 
 NOT_COUNTED = frozenset({"layout", "native"})
@@ -189,7 +189,7 @@ def _config(model: Model) -> dict[str, Json] | None:
         for child in children:
             visit(child, f"{path}/{child['name']}" if path else child["name"])
 
-    visit(config_container.encode(model.config, SPEC_VERSION)["model"], "")
+    visit(relabelled(config_container.encode(model.config, SPEC_VERSION)["model"]), "")
     return found
 
 
@@ -204,13 +204,14 @@ def _weights(model: Model) -> dict[str, Json] | None:
 def _training(model: Model) -> dict[str, Json] | None:
     if model.training is None:
         return None
-    return _without(training_container.encode(model.training, SPEC_VERSION), "format", "version")
+    tree = relabelled(training_container.encode(model.training, SPEC_VERSION))
+    return _without(tree, "format", "version")
 
 
 def _optimizer(model: Model) -> dict[str, Json] | None:
     if model.optimizer is None:
         return None
-    tree = json_view(optimizer_container.encode(model.optimizer, _NOWHERE, SPEC_VERSION))
+    tree = relabelled(json_view(optimizer_container.encode(model.optimizer, _NOWHERE, SPEC_VERSION)))
     optimizers: dict[str, Json] = _without_stored(tree["optimizers"])
     return optimizers | _tensor_entries(tree)
 
@@ -218,7 +219,7 @@ def _optimizer(model: Model) -> dict[str, Json] | None:
 def _state(model: Model) -> dict[str, Json] | None:
     if model.state is None:
         return None
-    tree = json_view(state_container.encode(model.state, _NOWHERE, SPEC_VERSION))
+    tree = relabelled(json_view(state_container.encode(model.state, _NOWHERE, SPEC_VERSION)))
     content: dict[str, Json] = _without_stored(_without(tree, "format", "version", "tensors"))
     return content | _tensor_entries(tree)
 

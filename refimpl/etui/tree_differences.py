@@ -29,6 +29,24 @@ def tree_changes(one: Json, two: Json, place: str) -> Iterator[tuple[str, str, s
         yield "changed", place, short_text(one), short_text(two)
 
 
+def relabelled(tree: Json) -> Json:
+    """A document with the numbers of its shared objects counted anew by sorted keys: they are names only."""
+    labels: dict[int, int] = {}
+
+    def visit(node: Json) -> Json:
+        if isinstance(node, list):
+            return [visit(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        found = {key: visit(node[key]) for key in sorted(node)}
+        body = found.get("$object")
+        if isinstance(body, dict) and type(body.get("shared")) is int:
+            body["shared"] = labels.setdefault(body["shared"], len(labels))
+        return found
+
+    return visit(tree)
+
+
 def _is_branch(tree: Json) -> bool:
     """Whether a tree is a map to look into: no tagged value but an object's."""
     if not isinstance(tree, dict):

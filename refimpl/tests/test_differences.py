@@ -193,6 +193,18 @@ def test_native_documents_do_not_count() -> None:
     assert {change.area for change in found.changes} == {"native"}
 
 
+def test_the_numbers_of_shared_objects_are_only_names() -> None:
+    """Other numbers for the same sharing are no change; another sharing is."""
+
+    def model(*numbers: int) -> etui.Model:
+        attrs = {name: etui.ObjectValue("keras:Zeros", {}, number) for name, number in zip("abc", numbers, strict=True)}
+        return etui.Model(config=etui.Config(etui.Module("m", op="keras:Layer", attrs=attrs)))
+
+    assert etui.diff(model(7, 3, 7), model(1, 2, 1)).changes == []
+    (change,) = etui.diff(model(7, 3, 7), model(1, 2, 2)).changes
+    assert (change.field, change.a, change.b) == ("attrs/c/$object/shared", "0", "1")
+
+
 def test_quantized_tensors_are_compared_by_their_components() -> None:
     """Half the integers at twice the scale are equal elements and still a change."""
 
