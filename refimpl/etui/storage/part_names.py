@@ -116,7 +116,7 @@ def role_of(name: str) -> str | None:
     if _DATA.fullmatch(name):
         return "data"
     folder, slash, rest = name.partition("/")
-    if not (slash and rest) or (folder == "native" and "/" not in rest):
+    if not (slash and rest) or (folder in ("native", "programs") and "/" not in rest):
         return None
     return _FOLDER_ROLES.get(folder)
 
