@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import etui
-from etui import artifact, consistency
+from etui import consistency
 from etui.canonical.values import AssetRef, MapValue, ModuleRef, ObjectValue, StoredTensor, VariableRef
 from etui.errors import InvalidError
 from etui.testing import samples
