@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from etui import consistency, digest
 from etui.containers import manifest as manifest_container
@@ -17,6 +19,18 @@ from etui.storage import Location, Target, create_artifact, open_artifact
 from etui.storage.base import ArtifactReader, ArtifactWriter, ByteSource, Form
 
 __all__ = ["Location", "load", "open_model", "save_model", "write"]
+
+
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Keep Python from looking for cycles again and again while documents of many objects, and no cycle, are made."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def open_model(location: Location, *, verify: bool = True, limits: Limits = DEFAULT_LIMITS) -> Model:
@@ -39,6 +53,7 @@ def open_model(location: Location, *, verify: bool = True, limits: Limits = DEFA
         raise
 
 
+@_no_garbage()
 def load(reader: ArtifactReader, *, verify: bool = True, limits: Limits = DEFAULT_LIMITS) -> Model:
     """The model of an artifact whose storage is open; it closes the storage when it is closed."""
     data = _read_document(reader.source(manifest_container.DOCUMENT), manifest_container.DOCUMENT, limits)
@@ -182,6 +197,7 @@ def write(
     return digest.of(data)
 
 
+@_no_garbage()
 def _rehearse(model: Model, plans: Mapping[str, DataPlan], fresh: set[str], limits: Limits) -> None:
     """Read the documents as a reader will, before any data is written: a writer never makes what a reader refuses."""
     written = {role: rehearse(plan) for role, plan in plans.items()}
@@ -207,6 +223,7 @@ def _blobs(model: Model) -> Iterator[tuple[str, str, Blob]]:
     yield from sorted(found, key=lambda item: item[0])
 
 
+@_no_garbage()
 def _encode(model: Model, written: Mapping[str, WrittenData]) -> dict[str, bytes]:
     return {
         document.name: document.encode(container, written[document.role].placed, model.version)

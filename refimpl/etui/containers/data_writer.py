@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from json.encoder import encode_basestring
 
 from etui import digest, dtypes
-from etui.canonical import json
 from etui.containers.data_parts import Chunk, check_bools
 from etui.containers.manifest import SAFETENSORS, PartEntry
 from etui.containers.tensors import Piece, Tensor, raw_bytes
@@ -35,7 +35,7 @@ class _Item:
 
     @property
     def header_bytes(self) -> int:
-        name = len(json.encode({self.stored: 0})) - 4
+        name = len(encode_basestring(self.stored).encode("utf-8", "surrogatepass"))
         return name + _HEADER_PER_TENSOR + _HEADER_PER_DIMENSION * len(self.piece.shape)
 
 

@@ -15,6 +15,8 @@ from etui.errors import error
 _WHOLE = frozenset({"part", "tensor", "digest"})
 _BOX = frozenset({*_WHOLE, "offset", "shape"})
 ENTRY_FIELDS = frozenset({"dtype", "shape", "chunks", "encoding", "components"})
+_PLAIN = frozenset({"dtype", "shape", "chunks"})
+_INTEGERS = frozenset({int})
 
 Placed = Mapping[str, tuple[Chunk, ...]]
 """Where a writer put each physical tensor: its name -> its chunks in order."""
@@ -44,7 +46,10 @@ class TensorDecoder:
         Raises:
             RejectError: with the code of the clause that the entry breaks.
         """
-        extra = self.context.fields(entry, path, {"dtype", "shape", *more_fields}, ENTRY_FIELDS)
+        if type(entry) is dict and entry.keys() == _PLAIN | more_fields:
+            extra = {}
+        else:
+            extra = self.context.fields(entry, path, {"dtype", "shape", *more_fields}, ENTRY_FIELDS)
         dtype, shape = self._box(entry, path)
         if "encoding" in entry or "components" in entry:
             return self._encoded(entry, path, dtype, shape, extra)
@@ -55,11 +60,11 @@ class TensorDecoder:
         return Tensor(dtype, shape, pieces=self._pieces(entry["chunks"], path, dtype, shape), extra=extra)
 
     def _box(self, entry: Json, path: str) -> tuple[str, Shape]:
-        where = self.context.place(path)
         dtype, shape = entry["dtype"], entry["shape"]
         key = (dtype, tuple(shape)) if isinstance(dtype, str) and _flat(shape) else None
         if key is None or key not in self._known:
             # Models repeat a few shapes many times: a pair that passed once needs no second look.
+            where = self.context.place(path)
             known = dtypes.by_name(dtype, where)
             key = (known.name, dtypes.check_shape(shape, where, self.context.limits))
             # Of a string or byte string, the offset alone has 8 bytes.
@@ -81,10 +86,10 @@ class TensorDecoder:
     def _pieces(self, chunks: Json, path: str, dtype: str, shape: Shape) -> tuple[Piece, ...]:
         if type(chunks) is not list or not chunks:
             raise self.context.fail(f"{path}/chunks", "no list with at least one chunk")
-        place = self.context.place(path)
         if len(chunks) == 1:
-            chunk = self._chunk(chunks[0], f"{path}/chunks/0", _WHOLE)
+            chunk = self._chunk(chunks[0], path, _WHOLE)
             return (Piece(None, shape, Stored(self.parts, chunk, dtype, shape)),)
+        place = self.context.place(path)
         if len(chunks) > self.context.limits.chunk_corners:
             raise error("limit-chunks", where=place, found=f"{len(chunks)} chunks")
         pieces = []
@@ -115,7 +120,7 @@ class TensorDecoder:
 
 
 def _flat(shape: Json) -> bool:
-    return type(shape) is list and all(type(size) is int for size in shape)
+    return type(shape) is list and _INTEGERS.issuperset(map(type, shape))
 
 
 def encode_entry(tensor: Tensor, name: str, placed: Placed) -> dict[str, Any]:

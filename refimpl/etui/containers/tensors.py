@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,8 @@ Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
 
 _PRIME = 2**127 - 1
+# Shared by most tensors: of a hundred thousand empty maps, collecting garbage takes longer than opening.
+_NOTHING: Mapping[str, Any] = {}
 
 
 def raw_bytes(array: Array) -> memoryview:
@@ -70,7 +72,7 @@ class Lazy:
         return array
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Stored:
     """A piece in a data part."""
 
@@ -90,8 +92,7 @@ class Stored:
         return np.frombuffer(view, dtypes.by_name(self.dtype, "").numpy).reshape(self.shape)
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """A box of a plain tensor: `offset` is `None` where the piece is the whole tensor."""
 
     offset: Shape | None
@@ -106,7 +107,7 @@ class Piece:
 
 
 class Tensor:
-    """A tensor of an artifact: immutable, and lazy where its data lies in a file.
+    """A tensor of an artifact: not to be changed, and lazy where its data lies in a file.
 
     Attributes:
         dtype: the logical dtype, by its name in SPEC.md chapter 2.1.
@@ -133,8 +134,8 @@ class Tensor:
         self.shape = shape
         self.pieces = pieces
         self.encoding = encoding
-        self.components = dict(components or {})
-        self.extra = dict(extra or {})
+        self.components = components or _NOTHING
+        self.extra = extra or _NOTHING
 
     @classmethod
     def of(cls, array: Any, *, dtype: str | None = None) -> Tensor:
