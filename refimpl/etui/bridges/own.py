@@ -15,6 +15,7 @@ from etui.errors import error, shown
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.model import Model
 from etui.report import Report
+from etui.storage.base import Form
 from etui.storage.packed_layout import is_first_header
 from etui.storage.part_names import MANIFEST
 
@@ -64,8 +65,8 @@ def write(
     account(model, report)
     if strict:
         report.require_complete()
-    form = form or ("directory" if is_folder(text) else "packed")
-    save_model(model, target, form=form, shard_size=shard_size, progress=progress, limits=limits)
+    kind: Form = "directory" if form == "directory" or (form is None and is_folder(text)) else "packed"
+    save_model(model, target, form=kind, shard_size=shard_size, progress=progress, limits=limits)
 
 
 def account(model: Model, report: Report) -> None:

@@ -62,8 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # a narrow terminal encoding is no reason to fail
     try:
         return _run(arguments)
-    except KeyboardInterrupt:
-        print("etui: interrupted; what was at the target is as it was", file=sys.stderr)
+    except KeyboardInterrupt as interruption:
+        print(f"etui: {': '.join(['interrupted', *map(str, interruption.args)])}", file=sys.stderr)
         return _INTERRUPTED
     except BrokenPipeError:
         # Whoever read the output has gone; the interpreter must not try to flush it at its end.

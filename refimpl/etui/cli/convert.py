@@ -10,6 +10,7 @@ from typing import Any
 from etui import bridges, conversion
 from etui._version import SPEC_VERSION
 from etui.artifact import open_model
+from etui.cli.interruption import interruptible
 from etui.cli.outcome import GOOD, Outcome
 from etui.cli.screen import Screen, progress_bar
 from etui.cli.sizes import parse_size
@@ -37,7 +38,7 @@ def run(options: argparse.Namespace) -> Outcome:
     """Convert; the report is written even if the conversion is refused."""
     report = Report()
     try:
-        with progress_bar("converting") as progress:
+        with progress_bar("converting") as bar, interruptible(bar) as progress:
             conversion.convert(
                 options.source,
                 options.target,

@@ -30,7 +30,7 @@ Run = Callable[..., Answer]
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs a command line in an empty folder; with `json=` also checks the output against a schema of that name."""
+    """Runs a command line in an empty folder."""
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: str) -> Answer:
@@ -75,3 +75,13 @@ def keras_file(tmp_path: Path) -> str:
     etui.save(model, tmp_path / "small.etui")
     etui.convert(tmp_path / "small.etui", tmp_path / "small.keras")
     return "small.keras"
+
+
+@pytest.fixture
+def unsafe(tmp_path: Path) -> str:
+    """The name of an artifact whose weights are a link to a file outside of it."""
+    etui.save(everything(), tmp_path / "unsafe", form="directory")
+    data = tmp_path / "unsafe/weights.safetensors"
+    data.rename(tmp_path / "outside")
+    data.symlink_to(tmp_path / "outside")
+    return "unsafe"

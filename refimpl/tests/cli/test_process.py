@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import etui
+from etui.cli.interruption import interruptible
 
 pytestmark = pytest.mark.library
 
@@ -60,10 +61,37 @@ def test_an_interruption_leaves_nothing_behind(tmp_path: Path, target: str, befo
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, b"")
-    assert err == b"etui: interrupted; what was at the target is as it was\n"
+    assert err == b"etui: interrupted: nothing was written\n"
     assert sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*")) == content
     if before:
         assert etui.verify(tmp_path / target).identity == identity
+
+
+def test_a_command_that_only_reads_is_interrupted_at_once(tmp_path: Path) -> None:
+    """Ctrl-C while a command verifies gives 130 and one line."""
+    large(tmp_path / "source.etui", 4)
+    process = start("verify", "source.etui", cwd=tmp_path)
+    maps = Path(f"/proc/{process.pid}/maps")
+    deadline = time.monotonic() + 60
+    while "source.etui" not in maps.read_text():
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, b"", b"etui: interrupted\n")
+
+
+def test_the_second_interruption_takes_effect_at_once() -> None:
+    """While a command writes, the first Ctrl-C waits for the progress callback, the second does not."""
+    with interruptible(None) as update:
+        update("part", 1, 2)
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt, match="nothing was written"):
+            update("part", 2, 2)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
