@@ -12,6 +12,7 @@ from typing import Any
 from etui import digest
 from etui.artifact import save_model
 from etui.canonical import json, msgpack
+from etui.errors import EtuiError
 from etui.model import Model
 from etui.storage.base import ByteSource
 from etui.storage.part_names import MANIFEST, role_of
@@ -70,6 +71,32 @@ def drop(*path: Any) -> Edit:
         del tree[path[-1]]
 
     return edit
+
+
+def set_byte(tensor: str, at: int, value: int) -> Edit:
+    """The edit of a data part that sets one byte of a tensor, counted from its first or, below zero, from its last."""
+
+    def edit(data: bytearray) -> None:
+        header = read_header(BytesSource(data), "")
+        entry = header.entries[tensor]
+        data[header.size + (entry.begin if at >= 0 else entry.end) + at] = value
+
+    return edit
+
+
+def refusal(call: Callable[[], object]) -> EtuiError | None:
+    """The error of Etui that a call raises, if it raises one."""
+    try:
+        call()
+    except EtuiError as failure:
+        return failure
+    return None
+
+
+def refused_with(call: Callable[[], object]) -> str | None:
+    """The code of the error of Etui that a call raises, if it raises one."""
+    failure = refusal(call)
+    return None if failure is None else failure.code
 
 
 def sealed(origin: Mapping[str, bytes]) -> Parts:
