@@ -94,18 +94,6 @@ def by_name(name: object, where: str) -> Dtype:
     return dtype
 
 
-def from_safetensors(code: object, where: str) -> Dtype:
-    """The dtype of that name in a safetensors header.
-
-    Raises:
-        InvalidError: ``safetensors-dtype``.
-    """
-    dtype = BY_SAFETENSORS.get(code) if isinstance(code, str) else None
-    if dtype is None:
-        raise error("safetensors-dtype", where=where, found=shown(code))
-    return dtype
-
-
 def of_array(array: npt.NDArray[Any] | np.generic) -> Dtype:
     """The dtype of a numpy array or scalar, whatever its byte order.
 

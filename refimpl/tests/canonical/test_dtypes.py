@@ -41,18 +41,14 @@ def test_every_dtype_has_its_width_and_numpy_dtype() -> None:
     assert dtypes.of_array(np.zeros(1, ml_dtypes.int4)).name == "int4"
 
 
-@pytest.mark.clause("D-7", "S-7")
+@pytest.mark.clause("D-7")
 def test_safetensors_agrees_on_the_dtypes_of_plain_tensors() -> None:
     """The official library writes each plain dtype under the name of the table, and the table has no other names."""
     plain = [dtype for dtype in dtypes.DTYPES.values() if dtype.safetensors]
     assert len(plain) == len(dtypes.BY_SAFETENSORS) == 16
     for dtype in plain:
-        assert dtypes.from_safetensors(dtype.safetensors, "x") is dtype
         if dtype.name != "float8_e8m0fnu":  # the writer of the official library knows it, its numpy side does not
             assert f'"dtype":"{dtype.safetensors}"'.encode() in save({"a": np.zeros(1, dtype.numpy)})
-    for code in ("C64", "I4", "f32", "", None):
-        with pytest.raises(InvalidError, match="safetensors-dtype"):
-            dtypes.from_safetensors(code, "x")
 
 
 @pytest.mark.library
