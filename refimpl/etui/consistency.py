@@ -26,6 +26,8 @@ def check(model: Model) -> None:
     for place, value in _contents(model):
         for reference in values.references(value):
             missing = _missing(reference, model, modules)
+            if isinstance(reference, values.OutputRef) and not place.startswith(config_container.DOCUMENT):
+                missing = f"output of a call {shown(reference.call)} outside of a graph"
             if missing:
                 raise error("reference-missing", where=place, found=missing)
     if model.weights is None:

@@ -66,11 +66,13 @@ def check_no_collisions(paths: Collection[str], where: str) -> None:
 
 
 def escape_segment(text: str) -> str:
-    """Write as ``%XX`` what a segment cannot hold, and ``%`` itself (D-3); a segment unless `text` is empty.
+    """Write as ``%XX`` what a segment cannot hold, and ``%`` itself; no text at all becomes a single ``%`` (D-3).
 
     Raises:
         InvalidError: ``path-form``, a lone surrogate, which has no UTF-8.
     """
+    if not text:
+        return "%"
     if text in (".", ".."):
         return text.replace(".", "%2E")
     try:
@@ -81,7 +83,7 @@ def escape_segment(text: str) -> str:
 
 def unescape_segment(segment: str) -> str:
     """Undo `escape_segment`; a ``%`` that begins no escape of valid UTF-8 stays as it is."""
-    return _ESCAPES.sub(_unescaped, segment)
+    return "" if segment == "%" else _ESCAPES.sub(_unescaped, segment)
 
 
 def _unescaped(found: re.Match[str]) -> str:
