@@ -93,6 +93,11 @@ class FileSource:
                 self._map = mmap.mmap(self._descriptor, self._size, access=mmap.ACCESS_READ)
         return memoryview(self._map)[offset : offset + length]
 
+    def fileno(self) -> int:
+        """The open file's descriptor, which the source keeps."""
+        self._check_open()
+        return self._descriptor
+
     def close(self) -> None:
         """Close the file. Views keep their pages."""
         descriptor, self._descriptor, self._map = self._descriptor, -1, None

@@ -119,24 +119,24 @@ class _Reader:
         """The iteration and the learning rate; how many variables they are."""
         rate = self.config.get("learning_rate")
         self.optimizer.learning_rate = float(rate) if isinstance(rate, float) else None
-        integer = bool(listed) and listed[0].shape == () and listed[0].dtype_name in _INTEGERS
+        integer = bool(listed) and listed[0].shape == () and listed[0].dtype in _INTEGERS
         count = int(listed[0].read()) if integer else -1
         if count < 0:
             return 0
         steps = self.config.get("gradient_accumulation_steps")
         self.optimizer.micro_step = count
         self.optimizer.step = count // steps if type(steps) is int and steps > 1 else count
-        if listed[0].dtype_name != "int64":
-            self.facts["iteration_dtype"] = listed[0].dtype_name
+        if listed[0].dtype != "int64":
+            self.facts["iteration_dtype"] = listed[0].dtype
         self._restored(listed[0], "iteration")
         if self.optimizer.schedule is not None or self.source.dialect != "keras":
             return 1
-        if len(listed) < 2 or listed[1].shape != () or "float" not in listed[1].dtype_name:
+        if len(listed) < 2 or listed[1].shape != () or "float" not in listed[1].dtype:
             self.facts["no_rate"] = True
             return 1
         self.optimizer.learning_rate = float(listed[1].read())
-        if listed[1].dtype_name != "float32":
-            self.facts["learning_rate_dtype"] = listed[1].dtype_name
+        if listed[1].dtype != "float32":
+            self.facts["learning_rate_dtype"] = listed[1].dtype
         self._restored(listed[1], "learning_rate")
         return 2
 
@@ -176,7 +176,7 @@ class _Reader:
             return used
         end = len(listed) - len(algorithm.tail)
         now = current(self.source.root)
-        kinds = [(found.dtype_name, found.shape) for found in listed[used:end]]
+        kinds = [(found.dtype, found.shape) for found in listed[used:end]]
         if not plan(self.name, self.source.dialect, self.config, now):
             self._group(now)
             return used

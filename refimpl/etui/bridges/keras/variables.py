@@ -44,9 +44,9 @@ class Entry:
 
 def tensor_of(dataset: Dataset) -> Tensor:
     """The dataset as a tensor; it is read when it is needed, or now if its dtype needs an encoding."""
-    if dtypes.by_name(dataset.dtype_name, "").safetensors is None:
+    if dtypes.by_name(dataset.dtype, "").safetensors is None:
         return Tensor.of(dataset.read())
-    return Tensor.lazy(dataset.dtype_name, dataset.shape, dataset.read)
+    return Tensor.lazy(dataset.dtype, dataset.shape, dataset.read)
 
 
 def read_weights(config: Config, file: Hdf5File, foreign: set[str], report: Report) -> Weights:
@@ -89,7 +89,7 @@ def datasets_by_group(file: Hdf5File) -> dict[str, dict[str, Dataset]]:
 def _entries(place: Place, datasets: Mapping[str, Dataset]) -> Iterator[Entry]:
     """A layer's own variables in the order in which it lists them: trainable ones, adapters, others."""
     shares = row(place.op).alias or {}
-    stored = {key: found.dtype_name for key, found in datasets.items()}
+    stored = {key: found.dtype for key, found in datasets.items()}
     roles = read_roles(place.op, place.attrs, stored, place.group)
     shapes = {role.name: datasets[role.key].shape for role in roles}
     for listed in (True, False):
