@@ -142,11 +142,13 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Manifest:
 def _decode_part(context: Context, name: str, node: Json) -> PartEntry:
     place = f"parts/{name}"
     role = role_of(name)
+    if role is None:
+        raise error("part-role", where=context.place(place), found="a name that no part has")
     needed = {"header"} if role == "data" else {"digest", *(_NATIVE if role == "native" else ())}
     extra = context.fields(node, place, {"role", "media_type", "size", *needed})
     if extra.keys() & {"digest", "header"}:
         raise context.fail(place, f"a {role} part with the fields {sorted(node)}")
-    if role is None or node["role"] != role:
+    if node["role"] != role:
         raise error("part-role", where=context.place(place), found=f"role {shown(node['role'])}")
     media_type = context.typed(node, "media_type", str, place)
     if media_type != MEDIA_TYPES.get(role, media_type) or not media_type:

@@ -12,6 +12,7 @@ from typing import Any
 from etui import digest
 from etui.artifact import save_model
 from etui.canonical import json, msgpack
+from etui.containers.documents import DOCUMENTS
 from etui.errors import EtuiError
 from etui.model import Model
 from etui.storage.base import ByteSource
@@ -32,14 +33,19 @@ def parts_of(model: Model, shard_size: int | None = None) -> Parts:
 
 
 def tampered(origin: Model | Mapping[str, bytes], name: str, edit: Edit) -> Parts:
-    """An artifact of which one part was edited, with digests and sizes that fit.
+    """An artifact of which one part was edited, with the sizes and digests made right that others say of that part.
 
     Args:
         origin: a model, or the parts of an artifact.
         name: of the part.
         edit: the change.
     """
-    return sealed(edited(origin, name, edit))
+    parts = edited(origin, name, edit)
+    if role_of(name) == "data":
+        _seal_chunks(parts)
+    if name != MANIFEST:
+        _seal_manifest(parts)
+    return parts
 
 
 def edited(origin: Model | Mapping[str, bytes], name: str, edit: Edit) -> Parts:
@@ -73,6 +79,63 @@ def drop(*path: Any) -> Edit:
     return edit
 
 
+def append(value: Any, *path: Any) -> Edit:
+    """The edit that appends to the list at a path."""
+
+    def edit(tree: Any) -> None:
+        for step in path:
+            tree = tree[step]
+        tree.append(value)
+
+    return edit
+
+
+def moved(start: tuple[Any, ...], end: tuple[Any, ...]) -> Edit:
+    """The edit that moves what is at one path to another."""
+
+    def edit(tree: Any) -> None:
+        source, target = tree, tree
+        for step in start[:-1]:
+            source = source[step]
+        for step in end[:-1]:
+            target = target[step]
+        target[end[-1]] = source.pop(start[-1])
+
+    return edit
+
+
+def all_of(*edits: Edit) -> Edit:
+    """Several edits of one document, one after the other."""
+
+    def edit(tree: Any) -> None:
+        for each in edits:
+            each(tree)
+
+    return edit
+
+
+def replace_bytes(name: str, old: bytes, new: bytes) -> Edit:
+    """The edit of the bytes of the document `name`: the only `old` becomes `new`, whether that is canonical or not."""
+
+    def edit(tree: Any) -> bytes:
+        data = _written(name, tree)
+        if data.count(old) != 1:
+            raise ValueError(f"{old!r} is {data.count(old)} times in {name}")
+        return data.replace(old, new)
+
+    return edit
+
+
+def overwrite(old: bytes, new: bytes) -> Edit:
+    """The edit of a data part that writes bytes over the first `old`, which has the same length."""
+
+    def edit(data: bytearray) -> None:
+        at = data.index(old)
+        data[at : at + len(old)] = new
+
+    return edit
+
+
 def set_byte(tensor: str, at: int, value: int) -> Edit:
     """The edit of a data part that sets one byte of a tensor, counted from its first or, below zero, from its last."""
 
@@ -99,43 +162,31 @@ def refused_with(call: Callable[[], object]) -> str | None:
     return None if failure is None else failure.code
 
 
-def sealed(origin: Mapping[str, bytes]) -> Parts:
-    """The same parts with the digests of chunks, and the sizes and digests of the manifest, made right.
-
-    What cannot be made right, such as the digest of a chunk of a part that is not there, stays as it is.
-    """
-    parts = dict(origin)
+def _seal_chunks(parts: Parts) -> None:
+    """Make the digests of all chunks right whose tensors are there."""
     digests = {name: _digests(data) for name, data in parts.items() if role_of(name) == "data"}
-    for name in parts:
-        if name != MANIFEST and name.endswith((".json", ".msgpack")) and "/" not in name:
-            _seal_document(parts, name, digests)
+    for name in parts.keys() & DOCUMENTS.keys():
+        tree = _read(name, parts[name])
+        for chunk in _chunks(tree):
+            chunk["digest"] = digests[chunk["part"]].get(chunk["tensor"], chunk["digest"])
+        parts[name] = _written(name, tree)
+
+
+def _seal_manifest(parts: Parts) -> None:
+    """Make the sizes and digests of the manifest right."""
     manifest = _read(MANIFEST, parts[MANIFEST])
     for name, entry in manifest["parts"].items():
-        if name in parts:
-            _seal_entry(entry, parts[name])
+        _seal_entry(entry, parts[name])
     parts[MANIFEST] = _written(MANIFEST, manifest)
-    return parts
-
-
-def _seal_document(parts: Parts, name: str, digests: Mapping[str, Mapping[str, str]]) -> None:
-    try:
-        tree = _read(name, parts[name])
-    except ValueError:
-        return
-    for chunk in _chunks(tree):
-        known = digests.get(str(chunk.get("part")), {})
-        if isinstance(chunk.get("digest"), str) and str(chunk.get("tensor")) in known:
-            chunk["digest"] = known[chunk["tensor"]]
-    parts[name] = _written(name, tree)
 
 
 def _seal_entry(entry: dict[str, Any], data: bytes) -> None:
     entry["size"] = len(data)
-    if "digest" in entry:
-        entry["digest"] = digest.of(data)
-    if "header" in entry:
+    if entry["role"] == "data":
         size = min(8 + int.from_bytes(data[:8], "little"), len(data))
-        entry["header"] |= {"size": size, "digest": digest.of(data[:size])}
+        entry["header"] = {"size": size, "digest": digest.of(data[:size])}
+    else:
+        entry["digest"] = digest.of(data)
 
 
 def _digests(data: bytes) -> dict[str, str]:
