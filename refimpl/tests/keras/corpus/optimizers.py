@@ -87,6 +87,13 @@ for _name, _make in OPTIONS.items():
 
 
 @case()
+def optimizer_for_each_group_of_variables() -> Sample:
+    groups = {"filters.*": optimizers.Adam(0.01, amsgrad=True), "head.*": optimizers.RMSprop(0.02)}
+    by_path = optimizers.OptimizerMap(optimizers.SGD(0.1, momentum=0.9), groups)
+    return _trained(lambda: optimizers.MultiOptimizer(by_path))
+
+
+@case()
 def optimizer_with_decay_exclusions() -> Sample:
     model = _network()
     optimizer = optimizers.AdamW(0.01, weight_decay=0.1)
