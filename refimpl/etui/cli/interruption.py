@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from types import FrameType
 
 from etui.containers.data_writer import Progress
+from etui.errors import EtuiError
+
+_NOTHING = "nothing was written"
 
 
 @contextmanager
@@ -36,7 +39,7 @@ def interruptible(progress: Progress | None) -> Iterator[Progress]:
 
     def update(part: str, done: int, total: int) -> None:
         if asked.is_set():
-            raise KeyboardInterrupt("nothing was written")
+            raise KeyboardInterrupt(_NOTHING)
         if progress is not None:
             progress(part, done, total)
 
@@ -46,5 +49,10 @@ def interruptible(progress: Progress | None) -> Iterator[Progress]:
     before = signal.signal(signal.SIGINT, interrupt)
     try:
         yield update
+    except EtuiError as failure:
+        if not asked.is_set():
+            raise
+        # The terminal interrupts every process of the command, and what failed may be one that works for this one.
+        raise KeyboardInterrupt(_NOTHING) from failure
     finally:
         signal.signal(signal.SIGINT, before)

@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 
 import etui
+from etui import schemas
 from etui.cli.interruption import interruptible
+from etui.errors import error
 
 pytestmark = pytest.mark.library
 
@@ -92,6 +94,40 @@ def test_the_second_interruption_takes_effect_at_once() -> None:
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_what_fails_after_an_interruption_is_the_interruption() -> None:
+    """An error after Ctrl-C, as of a helping process that got it too, ends the command as interrupted."""
+    with pytest.raises(KeyboardInterrupt, match="nothing was written"), interruptible(None):
+        interrupt_and_fail()
+    with pytest.raises(etui.RejectError, match="hdf5-syntax"), interruptible(None):
+        fail()
+
+
+def fail() -> None:
+    raise error("hdf5-syntax")
+
+
+def interrupt_and_fail() -> None:
+    signal.raise_signal(signal.SIGINT)
+    fail()
+
+
+def test_without_h5py_the_command_says_what_to_install(tmp_path: Path) -> None:
+    """Where h5py cannot be imported, a `.keras` file gives 2 and the exact pip command, and nothing is written."""
+    (tmp_path / "shadow").mkdir()
+    (tmp_path / "shadow/h5py.py").write_text("raise ImportError('hidden')\n")
+    hidden = os.pathsep.join([str(tmp_path / "shadow"), str(ROOT)])
+    model = str(ROOT / "examples/models/shapes.keras")
+    for arguments in (["inspect", model], ["convert", model, "target.etui"], ["diff", model, model]):
+        process = start(*arguments, cwd=tmp_path, PYTHONPATH=hidden)
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, out, err.count(b"\n")) == (2, b"", 1)
+        assert b'pip install "etui[hdf5]"' in err
+    out, _ = start("inspect", model, "--json", cwd=tmp_path, PYTHONPATH=hidden).communicate(timeout=60)
+    assert json.loads(out)["class"] == "extra"
+    assert schemas.validate("error", json.loads(out), "error") == []
+    assert not (tmp_path / "target.etui").exists()
 
 
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
