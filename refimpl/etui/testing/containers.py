@@ -307,7 +307,7 @@ def states(draw: st.DrawFn, names: Names | None = None) -> State:
 
 
 def _have_names(found: Iterator[tuple[str, Tensor]]) -> bool:
-    """Whether every tensor has a legal name of its own: below an empty key, for example, it has none (O-16, D-2)."""
+    """Whether every tensor has a legal name of its own: places may collide, and names may be too long (O-16, D-4)."""
     try:
         names = [paths.check_path(name, "") for name, _ in found]
         paths.check_no_collisions(names, "")
