@@ -195,10 +195,7 @@ def _definitions(body: Iterable[ast.stmt]) -> dict[str, list[ast.AST]]:
             case ast.Assign(targets=targets, value=value):
                 for target in targets:
                     found[ast.unparse(target)].append(value)
-            case (
-                ast.AnnAssign(target=target, value=ast.expr() as value)
-                | ast.AugAssign(target=target, value=value)
-            ):
+            case ast.AnnAssign(target=target, value=ast.expr() as value) | ast.AugAssign(target=target, value=value):
                 found[ast.unparse(target)].append(value)
     return dict(found)
 

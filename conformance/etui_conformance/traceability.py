@@ -324,9 +324,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     shared.add_argument("--root", type=Path, default=Path(), help="the repository (default: this folder)")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("check", parents=[shared], help="say what is wrong; exit code 1 if anything is")
-    stamping = commands.add_parser(
-        "stamp", parents=[shared], help="write the stamps of claims into the tests"
-    )
+    stamping = commands.add_parser("stamp", parents=[shared], help="write the stamps of claims into the tests")
     stamping.add_argument(
         "--reviewed",
         nargs="+",

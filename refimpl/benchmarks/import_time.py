@@ -1,6 +1,6 @@
 """Time of `import etui`, alone and with all its public names resolved, as a ratio to `import numpy`, in one run.
 
-    python refimpl/benchmarks/import_time.py [--repeats 15]
+python refimpl/benchmarks/import_time.py [--repeats 15]
 """
 
 from __future__ import annotations

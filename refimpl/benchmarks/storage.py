@@ -28,6 +28,7 @@ import safetensors.numpy
 from safetensors import safe_open
 
 import etui
+from etui.storage.base import Form
 
 MIB = 1024 * 1024
 
@@ -51,7 +52,7 @@ def plain_write(values: dict[str, np.ndarray], path: Path) -> None:
     """The limit of saving: one write per array."""
     with open(path, "wb", buffering=0) as file:
         for array in values.values():
-            view = memoryview(array).cast("B")
+            view = array.data.cast("B")
             while view:
                 view = view[file.write(view) :]
 
@@ -163,13 +164,13 @@ def _grown(task: Callable[[], object], queue: multiprocessing.Queue[float]) -> N
     queue.put((_status("VmHWM") - before) / 1024)
 
 
-def _measure_save(mib: int, tensors: int, path: str, form: str, queue: multiprocessing.Queue[float]) -> None:
+def _measure_save(mib: int, tensors: int, path: str, form: Form, queue: multiprocessing.Queue[float]) -> None:
     model = model_of(arrays(mib, tensors))
     etui.save(model_of(arrays(1, 1)), path + ".warm", form="packed")
     _grown(lambda: etui.save(model, path, form=form), queue)
 
 
-def _measure_open(mib: int, tensors: int, path: str, form: str, queue: multiprocessing.Queue[float]) -> None:
+def _measure_open(mib: int, tensors: int, path: str, form: Form, queue: multiprocessing.Queue[float]) -> None:
     etui.open(path + ".warm").close()
     _grown(lambda: etui.open(path), queue)
 
@@ -178,7 +179,8 @@ def memory(mib: int, tensors: int, folder: Path) -> dict[str, float]:
     """Extra memory in MiB of a save and of an opening, each in a fresh process."""
     context = multiprocessing.get_context("spawn")
     found = {}
-    for form in ("packed", "directory"):
+    forms: tuple[Form, ...] = ("packed", "directory")
+    for form in forms:
         for name, measure in (("save", _measure_save), ("open", _measure_open)):
             queue = context.Queue()
             path = str(folder / f"memory-{form}")
@@ -202,17 +204,25 @@ def main() -> int:
         folder = Path(name)
         extra = memory(options.mib, options.tensors, folder)
         seconds = time_all(arrays(options.mib, options.tensors), folder, options.repeats)
-    medians = {group: {name: statistics.median(found) for name, found in rows.items()} for group, rows in seconds.items()}
+    medians = {
+        group: {name: statistics.median(found) for name, found in rows.items()} for group, rows in seconds.items()
+    }
     if options.json:
-        json.dump({"mib": options.mib, "tensors": options.tensors, "median_seconds": medians, "extra_mib": extra}, sys.stdout)
+        json.dump(
+            {"mib": options.mib, "tensors": options.tensors, "median_seconds": medians, "extra_mib": extra}, sys.stdout
+        )
         return 0
-    print(f"{options.mib} MiB of float32 in {options.tensors} tensors, {os.cpu_count()} cores, {options.repeats} rounds")
+    print(
+        f"{options.mib} MiB of float32 in {options.tensors} tensors, {os.cpu_count()} cores, {options.repeats} rounds"
+    )
     for group, rows in medians.items():
         base, limit = next(iter(rows.items()))
         print(f"\n{group:<28} median s   ratio to {base}   spread")
         for name, value in rows.items():
             found = seconds[group][name]
-            print(f"  {name:<26} {value:8.4f}   {value / limit:8.2f}   {min(found) / limit:.2f}–{max(found) / limit:.2f}")
+            print(
+                f"  {name:<26} {value:8.4f}   {value / limit:8.2f}   {min(found) / limit:.2f}–{max(found) / limit:.2f}"
+            )
     print("\nextra memory, MiB")
     for name, value in extra.items():
         print(f"  {name:<26} {value:8.1f}")

@@ -145,9 +145,7 @@ def test_the_paragraph_on_key_words_is_no_requirement() -> None:
 # Ties that hold
 
 
-def test_a_tied_repository_has_no_problems(
-    repository: Repository, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_tied_repository_has_no_problems(repository: Repository, capsys: pytest.CaptureFixture[str]) -> None:
     """The check of a repository without faults exits with 0 and prints one line of counts."""
     assert repository.run("check") == 0
     clauses = "2 clauses, 1 of them mandatory: 1 tested, 0 untestable"
@@ -280,9 +278,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_broken_tie_is_found(
-    repository: Repository, capsys: pytest.CaptureFixture[str], fault: str
-) -> None:
+def test_a_broken_tie_is_found(repository: Repository, capsys: pytest.CaptureFixture[str], fault: str) -> None:
     """Each class of fault is reported in one line with its file and line, and makes the check exit with 1."""
     module, expected = FAULTS[fault]
     repository.module(module)
@@ -336,9 +332,7 @@ def test_a_broken_list_of_reasons_is_found(repository: Repository) -> None:
 # Stamping
 
 
-def test_stamp_writes_missing_stamps_alone(
-    repository: Repository, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_stamp_writes_missing_stamps_alone(repository: Repository, capsys: pytest.CaptureFixture[str]) -> None:
     """Stamping completes claims without a stamp in place, and leaves the rest of the file alone."""
     text = """\
         # ünïcödé before and behind, "W-1" in a comment
@@ -401,9 +395,7 @@ def test_stamp_twice_changes_nothing(repository: Repository) -> None:
 # The table
 
 
-def test_the_table_lists_clauses_and_tests(
-    repository: Repository, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_table_lists_clauses_and_tests(repository: Repository, capsys: pytest.CaptureFixture[str]) -> None:
     """The Markdown table has one row for each clause, with its key word and its tests."""
     assert repository.run("table") == 0
     assert capsys.readouterr().out.splitlines()[2:] == [
