@@ -25,13 +25,13 @@ def main() -> int:
     options = parser.parse_args()
     seconds: dict[str, list[float]] = {name: [] for name in ("", *CANDIDATES)}
     for round_number in range(options.repeats + 1):
-        for name in seconds:
+        for name, found in seconds.items():
             start = time.perf_counter()
             subprocess.run([sys.executable, "-c", CANDIDATES.get(name, "")], check=True)
             if round_number:
-                seconds[name].append(time.perf_counter() - start)
+                found.append(time.perf_counter() - start)
     empty = statistics.median(seconds.pop(""))
-    medians = {name: statistics.median(found) - empty for name, found in seconds.items()}
+    medians = {name: statistics.median(times) - empty for name, times in seconds.items()}
     for name, value in medians.items():
         print(f"{name:<20} {value * 1000:8.1f} ms   {value / medians['import numpy']:.2f} x import numpy")
     return 0

@@ -50,7 +50,7 @@ def model_of(values: dict[str, np.ndarray]) -> etui.Model:
 
 def plain_write(values: dict[str, np.ndarray], path: Path) -> None:
     """The limit of saving: one write per array."""
-    with open(path, "wb", buffering=0) as file:
+    with path.open("wb", buffering=0) as file:
         for array in values.values():
             view = array.data.cast("B")
             while view:
@@ -60,7 +60,7 @@ def plain_write(values: dict[str, np.ndarray], path: Path) -> None:
 def plain_read(path: Path) -> None:
     """The limit of loading: one read into a buffer that is there already."""
     buffer = bytearray(path.stat().st_size)
-    with open(path, "rb", buffering=0) as file:
+    with path.open("rb", buffering=0) as file:
         view = memoryview(buffer)
         while view:
             view = view[file.readinto(view) :]
@@ -70,7 +70,7 @@ def without_fsync(save: Callable[[], object]) -> Callable[[], object]:
     """The same save without waiting for the device, as the other candidates do it."""
 
     def run() -> None:
-        with mock.patch("os.fsync", lambda descriptor: None):
+        with mock.patch("os.fsync", return_value=None):
             save()
 
     return run
@@ -164,15 +164,16 @@ def _grown(task: Callable[[], object], queue: multiprocessing.Queue[float]) -> N
     queue.put((_status("VmHWM") - before) / 1024)
 
 
-def _measure_save(mib: int, tensors: int, path: str, form: Form, queue: multiprocessing.Queue[float]) -> None:
-    model = model_of(arrays(mib, tensors))
-    etui.save(model_of(arrays(1, 1)), path + ".warm", form="packed")
-    _grown(lambda: etui.save(model, path, form=form), queue)
-
-
-def _measure_open(mib: int, tensors: int, path: str, form: Form, queue: multiprocessing.Queue[float]) -> None:
-    etui.open(path + ".warm").close()
-    _grown(lambda: etui.open(path), queue)
+def _measure(task: str, mib: int, tensors: int, path: str, form: Form, queue: multiprocessing.Queue[float]) -> None:
+    """Save a model and measure the save, or open the one that was saved before and measure the opening."""
+    warm = f"{path}.warm"
+    etui.save(model_of(arrays(1, 1)), warm, form="packed")
+    etui.open(warm).close()
+    if task == "save":
+        model = model_of(arrays(mib, tensors))
+        _grown(lambda: etui.save(model, path, form=form), queue)
+    else:
+        _grown(lambda: etui.open(path), queue)
 
 
 def memory(mib: int, tensors: int, folder: Path) -> dict[str, float]:
@@ -181,12 +182,12 @@ def memory(mib: int, tensors: int, folder: Path) -> dict[str, float]:
     found = {}
     forms: tuple[Form, ...] = ("packed", "directory")
     for form in forms:
-        for name, measure in (("save", _measure_save), ("open", _measure_open)):
-            queue = context.Queue()
+        for task in ("save", "open"):
+            queue: multiprocessing.Queue[float] = context.Queue()
             path = str(folder / f"memory-{form}")
-            process = context.Process(target=measure, args=(mib, tensors, path, form, queue))
+            process = context.Process(target=_measure, args=(task, mib, tensors, path, form, queue))
             process.start()
-            found[f"{name}, {form}"] = queue.get()
+            found[f"{task}, {form}"] = queue.get()
             process.join()
     return found
 
