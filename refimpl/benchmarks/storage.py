@@ -164,13 +164,13 @@ def _grown(task: Callable[[], object], queue: multiprocessing.Queue[float]) -> N
     queue.put((_status("VmHWM") - before) / 1024)
 
 
-def _measure(task: str, mib: int, tensors: int, path: str, form: Form, queue: multiprocessing.Queue[float]) -> None:
-    """Save a model and measure the save, or open the one that was saved before and measure the opening."""
+def _measure(task: str, size: tuple[int, int], path: str, form: Form, queue: multiprocessing.Queue[float]) -> None:
+    """Save a model of (MiB, tensors) and measure the save, or open the one that was saved and measure the opening."""
     warm = f"{path}.warm"
     etui.save(model_of(arrays(1, 1)), warm, form="packed")
     etui.open(warm).close()
     if task == "save":
-        model = model_of(arrays(mib, tensors))
+        model = model_of(arrays(*size))
         _grown(lambda: etui.save(model, path, form=form), queue)
     else:
         _grown(lambda: etui.open(path), queue)
@@ -185,7 +185,7 @@ def memory(mib: int, tensors: int, folder: Path) -> dict[str, float]:
         for task in ("save", "open"):
             queue: multiprocessing.Queue[float] = context.Queue()
             path = str(folder / f"memory-{form}")
-            process = context.Process(target=_measure, args=(task, mib, tensors, path, form, queue))
+            process = context.Process(target=_measure, args=(task, (mib, tensors), path, form, queue))
             process.start()
             found[f"{task}, {form}"] = queue.get()
             process.join()
