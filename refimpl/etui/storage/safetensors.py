@@ -111,7 +111,7 @@ def read_header(source: ByteSource, where: str, limits: Limits = DEFAULT_LIMITS)
     Raises:
         MalformedError: ``safetensors-header``.
         InvalidError: ``safetensors-layout``, ``safetensors-dtype``, ``shape-form``.
-        LimitError: ``limit-rank``, ``limit-tensor``, ``limit-variables``.
+        LimitError: ``limit-rank``, ``limit-tensor``.
     """
     text, size = _read_text(source, where, limits)
     entries = _parse(text, where, limits)
@@ -212,8 +212,6 @@ def _parse(text: str, where: str, limits: Limits) -> dict[str, Entry]:
             raise error("safetensors-layout", where=f"{where}, {shown(name)}", found=found)
         entries[name] = Entry(dtype, dimensions, first, last)
         at = match.end()
-        if len(entries) > limits.variables:
-            raise error("limit-variables", where=where, found=f"more than {limits.variables} tensors")
     if at != len(text):
         raise _fault(where, f"{shown(text[at : at + 40])} after the object")
     return entries

@@ -24,7 +24,7 @@ from etui.storage.safetensors import Header, Layout, TensorSpec, plan, read_head
 from etui.storage.sources import BytesSource
 from etui.testing.storage import PLAIN_DTYPES, tensor_specs
 
-LIMITS = Limits(safetensors_header_bytes=10_000, variables=50)
+LIMITS = Limits(safetensors_header_bytes=10_000)
 
 
 def part(header: bytes | Mapping[str, Any], data: int = 0, length: int | None = None) -> bytes:
@@ -154,9 +154,6 @@ HOSTILE = [
     # L-2: limits
     pytest.param(padded(text_of(a=entry(shape=[1] * 33))), "limit-rank", id="rank", marks=pytest.mark.clause("L-2")),
     pytest.param(padded(text_of(a=entry(shape=[2**49]))), "limit-tensor", id="bytes of a tensor"),
-    pytest.param(
-        padded(text_of(**{f"{n:02}": entry(0, 0, shape=[0]) for n in range(51)}), 0), "limit-variables", id="tensors"
-    ),
 ]
 
 
