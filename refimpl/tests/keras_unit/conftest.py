@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -125,7 +126,10 @@ class Kit:
         file = io.BytesIO()
         with h5py.File(file, "w") as weights:
             for place, array in (arrays or {}).items():
-                weights.create_dataset(place, data=array)
+                short = np.asarray(array).dtype == ml_dtypes.bfloat16
+                dataset = weights.create_dataset(place, data=np.asarray(array).view("V2") if short else array)
+                if short:
+                    dataset.attrs["dtype"] = "bfloat16"
             for group, name in (names or {}).items():
                 weights.require_group(f"{group}/vars").attrs["name"] = name
         with zipfile.ZipFile(path, "w") as archive:

@@ -28,8 +28,9 @@ from etui.errors import error, shown
 
 DOCUMENT = "config.json"
 _GRAPH_KEYS = ("layers", "input_layers", "output_layers")
-# Fields of a node that belong to its place in a graph, or that have a field of their own in the neutral module.
-_ELSEWHERE = frozenset({"config", "name", "inbound_nodes", "build_config", "compile_config"})
+# Fields of a node that have a field of their own in the neutral module, and those that belong to its place in a graph.
+_HELD = frozenset({"config", "build_config", "compile_config"})
+_PLACED = frozenset({"name", "inbound_nodes"})
 
 
 class ConfigReader:
@@ -63,7 +64,7 @@ class ConfigReader:
         name = config.get("name") if isinstance(config, dict) else None
         return Config(self._module(self.tree, name if isinstance(name, str) and name else "model", "", ""))
 
-    def _module(self, node: Json, name: str, path: str, group: str) -> Module:
+    def _module(self, node: Json, name: str, path: str, group: str, *, called: bool = False) -> Module:
         """The module of a layer's node.
 
         Args:
@@ -71,6 +72,7 @@ class ConfigReader:
             name: what the module is called, not yet escaped.
             path: of the module, the empty one of the root.
             group: its group in the weights file.
+            called: whether it is in the graph of a Functional model.
         """
         where = f"{DOCUMENT} at {path or 'the root'}"
         if not is_object(node) or not isinstance(node["config"], dict):
@@ -83,12 +85,13 @@ class ConfigReader:
         module = Module(segment, "opaque" if op.startswith("custom:") else "layer", op)
         self._by_path[path] = module
         self._share(module, node, path)
-        self._named(module, node, name)
+        self._named(module, node, name, called=called)
         self._content(module, {k: v for k, v in node["config"].items() if k != "name"}, path, group, where)
         self._built(module, node)
         if path:
             self._compiled(module, node)
-        rest = self.values.raw({key: value for key, value in node.items() if key not in _ELSEWHERE})
+        held = _HELD | _PLACED if called else _HELD
+        rest = self.values.raw({key: value for key, value in node.items() if key not in held})
         for key, fact in difference(frame(module, self.dialect), rest).items():
             keep(module, key, fact)
         return module
@@ -105,13 +108,13 @@ class ConfigReader:
         found = self._shared.get(node.get("shared_object_id", -1))
         return ModuleRef(found[0]) if found is not None and same(found[1], _essence(node)) else None
 
-    def _named(self, module: Module, node: Mapping[str, Json], name: str) -> None:
+    def _named(self, module: Module, node: Mapping[str, Json], name: str, *, called: bool) -> None:
         config = node["config"]
         if "name" not in config:
             keep(module, "unnamed", True)
         elif not same(config["name"], name):
             module.attrs["name"] = self.values.value(config["name"])
-        if "name" in node and node["name"] != keras_name(module):
+        if called and "name" in node and node["name"] != keras_name(module):
             keep(module, "layer_name", node["name"])
 
     def _built(self, module: Module, node: Mapping[str, Json]) -> None:
@@ -130,7 +133,7 @@ class ConfigReader:
         """Attributes, children and calls."""
         if all(key in config for key in _GRAPH_KEYS):
             layers, *ends = (config.pop(key) for key in _GRAPH_KEYS)
-            self._layers(module, layers, path, group, where)
+            self._layers(module, layers, path, group, where, called=True)
             module.kind = "graph"
             module.graph = read_graph(module, layers, ends, values=self.values, dialect=self.dialect)
             writer = ConfigWriter(self._by_path.__getitem__, self.dialect)
@@ -170,7 +173,7 @@ class ConfigReader:
         ]
         return [ModuleRef(join(path, child.name)) for child in children]
 
-    def _layers(self, module: Module, layers: Json, path: str, group: str, where: str) -> None:
+    def _layers(self, module: Module, layers: Json, path: str, group: str, where: str, *, called: bool = False) -> None:
         """The layers that a model lists."""
         if not isinstance(layers, list) or not all(is_object(node) for node in layers):
             raise error("keras-config", where=where, found=shown(layers))
@@ -181,22 +184,23 @@ class ConfigReader:
         ]
         groups = dict(numbered_groups("layers", counted))
         for index, node in enumerate(layers):
-            self._child(module, node, _name_of(node), path, join(group, groups.get(str(index), "layers")))
+            place = join(group, groups.get(str(index), "layers"))
+            self._child(module, node, _name_of(node), path, place, called=called)
 
-    def _child(self, module: Module, node: Json, name: str, path: str, group: str) -> Module:
+    def _child(self, module: Module, node: Json, name: str, path: str, group: str, *, called: bool = False) -> Module:
         """Append a child, with a number behind its name if a sibling has that name."""
         taken = {paths.unescape_segment(child.name) for child in module.modules}
         free, number = name, 0
         while free in taken:
             number += 1
             free = f"{name}_{number}"
-        child = self._module(node, free, join(path, paths.escape_segment(free)), group)
+        child = self._module(node, free, join(path, paths.escape_segment(free)), group, called=called)
         module.modules.append(child)
         return child
 
 
 def _essence(node: Mapping[str, Json]) -> dict[str, Json]:
-    return {key: value for key, value in node.items() if key not in ("name", "inbound_nodes")}
+    return {key: value for key, value in node.items() if key not in _PLACED}
 
 
 def _op(node: Mapping[str, Json]) -> str:

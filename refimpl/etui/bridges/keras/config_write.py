@@ -20,7 +20,7 @@ from etui.bridges.keras.modules import (
     keras_name,
     residue,
 )
-from etui.bridges.keras.patches import Json, patched, reordered, same
+from etui.bridges.keras.patches import Json, patched, reordered, same, with_config
 from etui.bridges.keras.values import ValueWriter
 from etui.canonical.values import OutputRef
 from etui.containers.config import Call, Graph, Module
@@ -54,8 +54,7 @@ class ConfigWriter:
         if module.op.partition(":")[0] not in NAMESPACES:
             raise error("keras-op", where=where, found=module.op)
         facts = residue(module)
-        node = patched(frame(module, self.dialect), facts)
-        node["config"] = self._config(module, path, where)
+        node = with_config(patched(frame(module, self.dialect), facts), self._config(module, path, where))
         if module.build is not None or "build_null" in facts:
             node["build_config"] = self.values.json(module.build, where)
         usual: list[Json] = [{}] if self.dialect == "keras" and is_model(module) else []

@@ -13,7 +13,7 @@ from typing import Any
 Attrs = Mapping[str, Any]
 
 
-def _always(attrs: Attrs) -> bool:  # noqa: ARG001  (a condition that does not look)
+def _always(_: Attrs) -> bool:
     return True
 
 

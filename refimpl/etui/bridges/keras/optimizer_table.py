@@ -46,7 +46,11 @@ _PLAIN = re.compile(r"[\w/]+")
 Pass = Callable[[Config, Target], list[Slot]]
 
 
-def _like(*names: str, when: Callable[[Config], object] = len) -> Pass:
+def _always(_: Config) -> bool:
+    return True
+
+
+def _like(*names: str, when: Callable[[Config], bool] = _always) -> Pass:
     """A pass of slots that are like their variable."""
 
     def slots(config: Config, target: Target) -> list[Slot]:

@@ -11,7 +11,7 @@ import numpy as np
 from etui import dtypes
 from etui.bridges.keras.names import full, identity_of
 from etui.bridges.keras.optimizer_table import WRAPPERS, Target, algorithm_of, is_matrix, plan
-from etui.bridges.keras.patches import Json, patched, reordered
+from etui.bridges.keras.patches import Json, patched, reordered, with_config
 from etui.bridges.keras.roles import is_slotless
 from etui.bridges.keras.values import ValueWriter, frame_of
 from etui.canonical.values import ObjectValue
@@ -58,8 +58,7 @@ class OptimizerWriter:
         if optimizer.schedule is not None:
             config["learning_rate"] = self.values.json(optimizer.schedule, where)
         config |= {key: self.values.json(value, where) for key, value in optimizer.hyperparameters.items()}
-        node["config"] = reordered(config, facts.get("order", []))
-        return node
+        return with_config(node, reordered(config, facts.get("order", [])))
 
     def datasets(self, optimizer: Optimizer, group: str, where: str) -> Iterator[tuple[str, Tensor]]:
         """Each dataset of the optimizer's groups with its tensor.

@@ -32,6 +32,13 @@ def patched(expected: Mapping[str, Json], residue: Mapping[str, Json]) -> dict[s
     return {key: value for key, value in expected.items() if key not in absent} | dict(residue.get("fields", {}))
 
 
+def with_config(frame: Mapping[str, Json], config: Json) -> dict[str, Json]:
+    """An object's node: its fields with the config behind the class, as Keras writes them."""
+    items = list(frame.items())
+    at = next((index + 1 for index, (key, _) in enumerate(items) if key == "class_name"), 0)
+    return dict([*items[:at], ("config", config), *items[at:]])
+
+
 def key_orders(tree: Json) -> list[list[Json]]:
     """The key order of each map below the top whose keys are not sorted: pairs of the way to it and its keys."""
     return [[way, list(node)] for way, node in _maps(tree, []) if way and list(node) != sorted(node, key=_utf16)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from etui.bridges.keras.modules import is_input
 from etui.bridges.keras.patches import Json, difference, key_orders
 from etui.bridges.keras.values import ValueReader, is_object
 from etui.canonical.values import ObjectValue
@@ -76,8 +77,9 @@ def _precision(config: Config) -> dict[str, str]:
     for _, module in config.walk():
         policy = module.attrs.get("dtype")
         if isinstance(policy, ObjectValue):
-            policy = policy.config.get("name") if isinstance(policy.config, dict) else None
-            names.add(policy if isinstance(policy, str) else "")
+            policy = policy.config.get("name", "") if isinstance(policy.config, dict) else ""
+        if isinstance(policy, str) and not is_input(module.op):
+            names.add(policy)
     if len(names) != 1:
         return {}
     name = names.pop()

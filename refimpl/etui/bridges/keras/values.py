@@ -14,7 +14,7 @@ import numpy as np
 
 from etui import dtypes
 from etui.bridges.keras.names import class_of, identity_of
-from etui.bridges.keras.patches import Json, difference, key_orders, patched, reordered, same
+from etui.bridges.keras.patches import Json, difference, key_orders, patched, reordered, same, with_config
 from etui.canonical.values import ModuleRef, ObjectValue, OutputRef
 from etui.errors import EtuiError, error, shown
 
@@ -23,12 +23,14 @@ _OBJECT_FIELDS = frozenset({"class_name", "config"})
 
 def is_object(node: Json) -> bool:
     """Whether a JSON node is Keras' form of an object or of a tagged value."""
-    return isinstance(node, dict) and node.keys() >= _OBJECT_FIELDS and isinstance(node["class_name"], str)
+    if not isinstance(node, dict) or not node.keys() >= _OBJECT_FIELDS:
+        return False
+    return isinstance(node["class_name"], str) and bool(node["class_name"])
 
 
 def is_function(node: Mapping[str, Json]) -> bool:
     """Whether an object node stands for a function by name."""
-    return node["class_name"] == "function" and isinstance(node["config"], str)
+    return node["class_name"] == "function" and isinstance(node["config"], str) and bool(node["config"])
 
 
 def shared_numbers(tree: Json) -> dict[int, int]:
@@ -111,8 +113,8 @@ class ValueReader:
 def frame_of(found: ObjectValue) -> dict[str, Json]:
     """The fields of an object's node that follow from its class: all but the config of a class."""
     frame = identity_of(found.class_name)
-    if found.config is None:
-        name = frame["class_name"]
+    name = frame["class_name"]
+    if found.config is None and "module" in frame:
         custom = found.class_name.startswith("custom:")
         frame = {"module": "builtins" if custom else frame["module"], "class_name": "function"}
         frame["config"] = identity_of(found.class_name)["registered_name"] if custom else name
@@ -153,10 +155,7 @@ class ValueWriter:
         frame = patched(frame_of(found), residue)
         if found.config is None:
             return frame
-        config = reordered(self.json(found.config, where), residue.get("order", []))
-        at = list(frame).index("class_name") + 1 if "class_name" in frame else 0
-        items = list(frame.items())
-        return dict([*items[:at], ("config", config), *items[at:]])
+        return with_config(frame, reordered(self.json(found.config, where), residue.get("order", [])))
 
 
 def _read_bytes(_: ValueReader, node: Mapping[str, Json]) -> Any:
