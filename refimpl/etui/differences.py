@@ -30,7 +30,6 @@ from etui.locating import naming
 from etui.model import Blob, Model
 from etui.tensor_differences import ValueDifference, compare
 from etui.tree_differences import Json, relabelled, short_text, tree_changes
-from etui.views import json_view, stored_tensors
 
 NOT_COUNTED = frozenset({"layout", "native"})
 _NOWHERE: defaultdict[str, tuple[Any, ...]] = defaultdict(tuple)
@@ -211,7 +210,7 @@ def _training(model: Model) -> dict[str, Json] | None:
 def _optimizer(model: Model) -> dict[str, Json] | None:
     if model.optimizer is None:
         return None
-    tree = relabelled(json_view(optimizer_container.encode(model.optimizer, _NOWHERE, SPEC_VERSION)))
+    tree = relabelled(values.json_view(optimizer_container.encode(model.optimizer, _NOWHERE, SPEC_VERSION)))
     optimizers: dict[str, Json] = _without_stored(tree["optimizers"])
     return optimizers | _tensor_entries(tree)
 
@@ -219,7 +218,7 @@ def _optimizer(model: Model) -> dict[str, Json] | None:
 def _state(model: Model) -> dict[str, Json] | None:
     if model.state is None:
         return None
-    tree = relabelled(json_view(state_container.encode(model.state, _NOWHERE, SPEC_VERSION)))
+    tree = relabelled(values.json_view(state_container.encode(model.state, _NOWHERE, SPEC_VERSION)))
     content: dict[str, Json] = _without_stored(_without(tree, "format", "version", "tensors"))
     return content | _tensor_entries(tree)
 
@@ -321,8 +320,8 @@ Pair = tuple[str, str, Tensor, Tensor]
 
 def _pairs(first: Model, second: Model) -> Iterator[Pair]:
     """The tensors that can be compared element by element: area, name, and both sides."""
-    others = {(area, name): tensor for area, name, tensor in stored_tensors(second)}
-    for area, name, tensor in stored_tensors(first):
+    others = {(area, name): tensor for area, name, tensor in second.stored_tensors()}
+    for area, name, tensor in first.stored_tensors():
         other = others.get((area, name))
         if other is not None:
             yield from _comparable(area, name, tensor, other)

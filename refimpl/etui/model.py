@@ -150,6 +150,12 @@ class Model:
             if container is not None:
                 yield document, container
 
+    def stored_tensors(self) -> Iterator[tuple[str, str, Tensor]]:
+        """Every tensor that the documents refer to: role of the document, name in it, tensor."""
+        for document, container in self.documents():
+            for name, tensor in document.tensors(container):
+                yield document.role, name, tensor
+
     def fingerprint(self, document: str) -> str | None:
         """The digest of a document's content, wherever its data is stored; `None` where there is no such document.
 

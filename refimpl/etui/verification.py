@@ -9,7 +9,7 @@ from typing import Any, cast
 from etui import artifact, digest, schemas
 from etui._version import SPEC_VERSION
 from etui.artifact import Location
-from etui.canonical import json, msgpack
+from etui.canonical import json, msgpack, values
 from etui.containers import manifest as manifest_container
 from etui.containers.data_parts import DataParts
 from etui.containers.data_writer import Progress
@@ -21,7 +21,6 @@ from etui.locating import naming
 from etui.model import Model
 from etui.storage import open_artifact
 from etui.storage.base import ArtifactReader
-from etui.views import json_view, stored_tensors
 
 # Encodings whose content has rules of its own (W-18, W-19); the others are right if their components are.
 _WITH_CONTENT_RULES = frozenset({"packed4", "string"})
@@ -154,7 +153,7 @@ def _verify_data(model: Model, progress: Progress | None) -> int:
     """Check each tensor and each part that is no document; return the number of stored tensors."""
     blobs = [*model.assets.items(), *model.programs.items()]
     blobs += [(name, native.blob) for name, native in model.native.items()]
-    named = [(name, tensor) for _, name, tensor in stored_tensors(model)]
+    named = [(name, tensor) for _, name, tensor in model.stored_tensors()]
     total = sum(tensor.nbytes for _, tensor in named) + sum(blob.size for _, blob in blobs)
     done = count = 0
     for name, tensor in named:
@@ -191,7 +190,7 @@ def _load(reader: ArtifactReader, limits: Limits) -> tuple[Model, Manifest]:
 
 def _data_parts(model: Model, manifest: Manifest, reader: ArtifactReader, limits: Limits) -> DataParts:
     """The data parts as the documents claim them; all of them unclaimed if no document has a tensor."""
-    for _, _, tensor in stored_tensors(model):
+    for _, _, tensor in model.stored_tensors():
         for _, plain in tensor.physical(""):
             for piece in plain.pieces:
                 if isinstance(piece.source, Stored):
@@ -256,7 +255,7 @@ def _check_schemas(reader: ArtifactReader, validation: Validation, limits: Limit
             tree = codec.decode(content, where=name, limits=limits)
         except RejectError:
             continue  # as above
-        _check_schema(entry.role, json_view(tree), name, validation)
+        _check_schema(entry.role, values.json_view(tree), name, validation)
 
 
 def _document(reader: ArtifactReader, name: str, limits: Limits) -> bytes:

@@ -20,7 +20,6 @@ from etui.containers.training import VALUE_FIELDS, Training
 from etui.containers.weights import Variable, Weights
 from etui.model import Model, Native
 from etui.report import Report
-from etui.views import json_view, stored_tensors
 
 Json = Any
 T = TypeVar("T")
@@ -167,7 +166,7 @@ def _optimizer(place: str, optimizer: Optimizer) -> Json:
         "algorithm": optimizer.algorithm,
         "step": optimizer.step,
         "micro_step": optimizer.micro_step,
-        "learning_rate": json_view(optimizer.learning_rate),
+        "learning_rate": values.json_view(optimizer.learning_rate),
         "hyperparameters": values.to_json(plain),
         "schedule": None if optimizer.schedule is None else optimizer.schedule.class_name,
         "variables": len(optimizer.variables()),
@@ -189,7 +188,7 @@ def _state(state: State) -> Json:
 
 def _tensors(model: Model, most: int | None) -> Json:
     """The tensors of the documents beside the weights."""
-    found = [item for item in stored_tensors(model) if item[0] != "weights"]
+    found = [item for item in model.stored_tensors() if item[0] != "weights"]
     rows = (
         {"document": area, "name": name, "dtype": tensor.dtype, "shape": list(tensor.shape)}
         for area, name, tensor in found
