@@ -12,7 +12,7 @@ from etui import digest
 from etui.errors import error, shown
 from etui.limits import Limits
 from etui.storage.base import ArtifactReader, ByteSource
-from etui.storage.safetensors import Header, read_header
+from etui.storage.safetensors import Entry, Header, read_header
 
 
 class Chunk(NamedTuple):
@@ -97,21 +97,13 @@ class DataParts:
             verify: check the digest even if the artifact was opened without checks, or checked it before.
 
         Raises:
-            InvalidError: ``reference-missing``, ``chunk-mismatch``, ``bool-value``.
+            InvalidError: ``bool-value``, and what `locate` raises.
             IntegrityError: ``digest-mismatch``.
         """
-        header = self.header(chunk.part)
-        entry = header.entries.get(chunk.tensor)
-        where = f"{chunk.part}, tensor {shown(chunk.tensor)}"
-        if entry is None:
-            raise error("reference-missing", where=where, found="the data part has no such tensor")
-        if (entry.dtype, entry.shape) != (dtype, shape):
-            raise error(
-                "chunk-mismatch",
-                where=where,
-                found=f"{entry.dtype}{list(entry.shape)}, and {dtype}{list(shape)} in the document",
-            )
-        view = self._sources[chunk.part].view(header.size + entry.begin, entry.end - entry.begin)
+        entry = self.locate(chunk, dtype, shape)
+        where = _place(chunk)
+        begin = self.header(chunk.part).size + entry.begin
+        view = self._sources[chunk.part].view(begin, entry.end - entry.begin)
         key = (chunk.part, chunk.tensor)
         if verify or key not in self._checked:
             if verify or self._verify:
@@ -123,6 +115,20 @@ class DataParts:
             self._checked.add(key)
         return view
 
+    def locate(self, chunk: Chunk, dtype: str, shape: tuple[int, ...]) -> Entry:
+        """What the data part's header says of a chunk's tensor; its bytes are not touched.
+
+        Raises:
+            InvalidError: ``reference-missing``, ``chunk-mismatch``.
+        """
+        entry = self.header(chunk.part).entries.get(chunk.tensor)
+        if entry is None:
+            raise error("reference-missing", where=_place(chunk), found="the data part has no such tensor")
+        if (entry.dtype, entry.shape) != (dtype, shape):
+            found = f"{entry.dtype}{list(entry.shape)}, and {dtype}{list(shape)} in the document"
+            raise error("chunk-mismatch", where=_place(chunk), found=found)
+        return entry
+
     def check_claimed(self) -> None:
         """Refuse a data part of which no chunk names a tensor, after all documents were decoded (S-8, S-9)."""
         for part, claimed in self._claims.items():
@@ -133,6 +139,10 @@ class DataParts:
         """Read and check the header of every data part (S-1 to S-9)."""
         for part in self._parts:
             self.header(part)
+
+
+def _place(chunk: Chunk) -> str:
+    return f"{chunk.part}, tensor {shown(chunk.tensor)}"
 
 
 def check_bools(view: memoryview, where: str) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from etui import digest, dtypes
+from etui.containers.cover import Shape, check_cover
 from etui.containers.data_parts import Chunk, DataParts
 from etui.containers.encodings import Spec, check_components
 from etui.containers.fields import Context, Json
-from etui.containers.tensors import Piece, Shape, Stored, Tensor, check_cover
+from etui.containers.tensors import Piece, Stored, Tensor
 from etui.errors import error
 
 _WHOLE = frozenset({"part", "tensor", "digest"})

@@ -6,26 +6,21 @@ logical array; a plain tensor that lies in one chunk is handed out without a cop
 
 from __future__ import annotations
 
-import secrets
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from etui import digest, dtypes
+from etui.containers.cover import Shape, check_cover
 from etui.containers.data_parts import Chunk, DataParts
 from etui.containers.encodings import ENCODINGS, Spec, check_components, split
 from etui.errors import error, shown
-from etui.limits import DEFAULT_LIMITS, Limits
 
 Array = npt.NDArray[Any]
-Shape = tuple[int, ...]
 
-_PRIME = 2**127 - 1
 # Shared by most tensors: of a hundred thousand empty maps, collecting garbage takes longer than opening.
 _NOTHING: Mapping[str, Any] = {}
 
@@ -38,6 +33,9 @@ def raw_bytes(array: Array) -> memoryview:
 class Source(Protocol):
     """Where the elements of one piece are."""
 
+    def check(self) -> None:
+        """Check that the piece has the size that is said of it, without its elements."""
+
     def array(self, *, verify: bool = False) -> Array:
         """The piece as a read-only, C-contiguous, little-endian array of the tensor's dtype."""
 
@@ -47,6 +45,9 @@ class Held:
     """A piece in memory."""
 
     values: Array
+
+    def check(self) -> None:
+        """Nothing to check: the array has its size."""
 
     def array(self, *, verify: bool = False) -> Array:  # noqa: ARG002  there is nothing to verify
         """The array itself."""
@@ -60,6 +61,9 @@ class Lazy:
     dtype: str
     shape: Shape
     load: Callable[[], Array]
+
+    def check(self) -> None:
+        """Nothing to check: who made the tensor said its size."""
 
     def array(self, *, verify: bool = False) -> Array:  # noqa: ARG002  there is nothing to verify
         """What the callable gives, checked against the promised dtype and shape."""
@@ -85,6 +89,10 @@ class Stored:
     def place(self) -> str:
         """Where the bytes are, for messages."""
         return f"{self.chunk.part}, tensor {shown(self.chunk.tensor)}"
+
+    def check(self) -> None:
+        """Check that the data part has the chunk with its dtype and shape."""
+        self.parts.locate(self.chunk, self.dtype, self.shape)
 
     def array(self, *, verify: bool = False) -> Array:
         """The chunk's bytes as an array, without a copy; its digest is checked at the first read."""
@@ -274,16 +282,20 @@ class Tensor:
         return self._assemble(slices)
 
     def _assemble(self, box: tuple[slice, ...], *, verify: bool = False) -> Array:
-        result = np.empty([part.stop - part.start for part in box], dtypes.by_name(self.dtype, "").numpy)
+        meeting = []
         for piece in self.pieces:
-            offset = piece.offset or (0,) * len(piece.shape)
             inside, target = [], []
-            for begin, size, part in zip(offset, piece.shape, box, strict=True):
+            for begin, size, part in zip(piece.offset or (), piece.shape, box, strict=True):
                 low, high = max(begin, part.start), min(begin + size, part.stop)
                 inside.append(slice(low - begin, high - begin))
                 target.append(slice(low - part.start, high - part.start))
             if all(part.start < part.stop for part in inside):
-                result[tuple(target)] = piece.source.array(verify=verify)[tuple(inside)]
+                # Before memory is taken for the result, its pieces have to be there.
+                piece.source.check()
+                meeting.append((piece.source, tuple(inside), tuple(target)))
+        result = np.empty([part.stop - part.start for part in box], dtypes.by_name(self.dtype, "").numpy)
+        for source, inside_box, target_box in meeting:
+            result[target_box] = source.array(verify=verify)[inside_box]
         return _readonly(result)
 
     def physical(self, name: str) -> Iterator[tuple[str, Tensor]]:
@@ -296,51 +308,6 @@ class Tensor:
 
     def __repr__(self) -> str:
         return f"Tensor({self.dtype}{list(self.shape)}{', ' + self.encoding if self.encoding else ''})"
-
-
-def check_cover(
-    shape: Shape, boxes: Sequence[tuple[Shape, Shape]], where: str, limits: Limits = DEFAULT_LIMITS
-) -> None:
-    """Check that boxes (offset, shape) cover each element of a tensor exactly once (W-6, W-7).
-
-    Give each edge of each dimension a variable, and each box the product over the dimensions of (variable of its
-    begin - variable of its end). The sum over the boxes equals the product of the whole tensor, as a polynomial,
-    exactly if the boxes cover each element once: its terms are the corners of the boxes with alternating signs. The
-    polynomials are compared at a random point modulo a prime: of degree at most 32, unequal ones agree there with a
-    probability below 2^-121 (lemma of Schwartz and Zippel). The time grows with the number of boxes alone.
-
-    Args:
-        shape: of the tensor.
-        boxes: offset and shape of each.
-        where: the place for messages.
-        limits: the limits in force.
-
-    Raises:
-        InvalidError: ``chunk-form`` or ``chunk-cover``.
-        LimitError: ``limit-chunks``.
-    """
-    for offset, size in boxes:
-        if len(offset) != len(shape) or len(size) != len(shape):
-            raise error("chunk-form", where=where, found=f"offset {list(offset)} and shape {list(size)}")
-        if any(o < 0 or n < 0 or o + n > d for o, n, d in zip(offset, size, shape, strict=True)):
-            raise error("chunk-form", where=where, found=f"{list(size)} at {list(offset)} is outside of {list(shape)}")
-        if 0 in size:
-            raise error("chunk-form", where=where, found=f"an empty chunk at {list(offset)}")
-    cut = [axis for axis, full in enumerate(shape) if any(size[axis] != full for _, size in boxes)]
-    if len(boxes) << len(cut) > limits.chunk_corners:
-        raise error("limit-chunks", where=where, found=f"{len(boxes)} chunks that cut {len(cut)} dimensions")
-    values: defaultdict[tuple[int, int], int] = defaultdict(lambda: secrets.randbelow(_PRIME))
-
-    def term(offset: Shape, size: Shape) -> int:
-        product = 1
-        for axis in cut:
-            begin = offset[axis]
-            product = product * (values[axis, begin] - values[axis, begin + size[axis]]) % _PRIME
-        return product
-
-    if (sum(term(*box) for box in boxes) - term((0,) * len(shape), shape)) % _PRIME:
-        found = f"chunks of {sum(prod(size) for _, size in boxes)} elements, and the tensor has {prod(shape)}"
-        raise error("chunk-cover", where=where, found=found)
 
 
 def _as_array(values: Any) -> Array:

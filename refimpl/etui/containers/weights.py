@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from etui import paths
+from etui.containers.cover import Shape
 from etui.containers.data_parts import DataParts
 from etui.containers.fields import Json, open_document
 from etui.containers.tensor_index import Placed, TensorDecoder, encode_entry
-from etui.containers.tensors import Array, Shape, Tensor
+from etui.containers.tensors import Array, Tensor
 from etui.errors import error, shown
 from etui.limits import DEFAULT_LIMITS, Limits
 

@@ -50,9 +50,9 @@ FAULTS: dict[str, tuple[pytest.MarkDecorator, str, str, Edit]] = {
         CONFIG,
         put({"a": 1}, *OWN, "modules", 0, "attrs"),
     ),
-    "empty attributes": (clause("C-4"), "config-form", CONFIG, put({}, *DENSE, "attrs")),
+    "empty attributes": (clause("C-4", "Q-10"), "config-form", CONFIG, put({}, *DENSE, "attrs")),
     "a null build": (clause("C-4"), "config-form", CONFIG, put(None, *DENSE, "build")),
-    "no modules in a list": (clause("C-4"), "config-form", CONFIG, put([], *DENSE, "modules")),
+    "no modules in a list": (clause("C-4", "Q-10"), "config-form", CONFIG, put([], *DENSE, "modules")),
     "a target that is not there": (clause("C-5"), "reference-missing", CONFIG, put("x", *OWN, "modules", 0, "target")),
     "a target that is shared": (
         clause("C-5"),
@@ -115,7 +115,7 @@ FAULTS: dict[str, tuple[pytest.MarkDecorator, str, str, Edit]] = {
     # 14 Training
     "training of another format": (clause("T-1"), "training-form", TRAINING, put("etui", "format")),
     "a null loss": (clause("T-2"), "training-form", TRAINING, put(None, "loss")),
-    "no options in a map": (clause("T-2"), "training-form", TRAINING, put({}, "options")),
+    "no options in a map": (clause("T-2", "Q-10"), "training-form", TRAINING, put({}, "options")),
     "a precision without a dtype": (clause("T-3"), "training-form", TRAINING, drop("precision", "compute_dtype")),
     "a precision that is a text": (clause("T-3"), "training-form", TRAINING, put("mixed", "precision")),
     "an added loss that is no name": (clause("T-1"), "training-form", TRAINING, put([1], "added_losses")),

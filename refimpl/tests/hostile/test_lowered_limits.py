@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import fields
-from functools import reduce
 from typing import Any
 
 import pytest
@@ -23,11 +22,15 @@ def model() -> Model:
     """Everything that an artifact can hold, with the longest text and the deepest list in the state."""
     made = everything()
     assert made.state is not None
-    deep: list[Any] = ["x" * 1000]
-    for _ in range(20):
-        deep = [deep]
-    made.state.user["deep"] = deep
+    made.state.user["deep"] = nested(20, "x" * 1000)
     return made
+
+
+def nested(levels: int, value: Any) -> Any:
+    """A value in a list in a list."""
+    for _ in range(levels):
+        value = [value]
+    return value
 
 
 BASE = parts_of(model())
@@ -59,7 +62,10 @@ def modules(node: dict[str, Any]) -> int:
 
 def paths() -> list[str]:
     """Every path of the artifact's indexes and references to them."""
-    weights, tensors = TREES["weights.json"], {**TREES["optimizer.msgpack"]["tensors"], **TREES["state.msgpack"]["tensors"]}
+    weights, tensors = (
+        TREES["weights.json"],
+        {**TREES["optimizer.msgpack"]["tensors"], **TREES["state.msgpack"]["tensors"]},
+    )
     return [*weights["variables"], *weights["aliases"], *tensors]
 
 
@@ -121,7 +127,7 @@ def test_a_writer_keeps_a_lower_limit(name: str) -> None:
 @pytest.mark.parametrize(
     ("code", "make"),
     [
-        ("json-depth", lambda: reduce(lambda inner, _: [inner], range(130), 0)),
+        ("json-depth", lambda: nested(130, 0)),
         ("value-limit", lambda: 10**1024),
         ("value-limit", lambda: "x" * (64 * 2**20 + 1)),
     ],

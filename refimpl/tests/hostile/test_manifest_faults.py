@@ -88,7 +88,7 @@ FAULTS: dict[str, tuple[pytest.MarkDecorator, str, str, Edit]] = {
     # 10 Manifest
     "a manifest of another format": (clause("M-1"), "manifest-form", MANIFEST, put("etui-manifest", "format")),
     "a manifest without parts": (clause("M-1"), "manifest-form", MANIFEST, drop("parts")),
-    "empty metadata": (clause("M-1"), "manifest-form", MANIFEST, put({}, "metadata")),
+    "empty metadata": (clause("M-1", "Q-10"), "manifest-form", MANIFEST, put({}, "metadata")),
     "metadata that is a tagged map": (clause("M-1"), "manifest-form", MANIFEST, put({"$map": [[1, 2]]}, "metadata")),
     "an unknown field": (clause("Q-7"), "manifest-form", MANIFEST, put(1, "comment")),
     "a part without a size": (clause("M-2"), "manifest-form", MANIFEST, drop(*ENTRY, "size")),

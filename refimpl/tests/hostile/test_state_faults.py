@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from etui.canonical.values import StoredTensor
-from etui.testing.hostile import Edit, append, drop, put
+from etui.testing.hostile import Edit, all_of, append, drop, moved, put
 
 clause = pytest.mark.clause
 OPTIMIZER = "optimizer.msgpack"
@@ -77,6 +77,21 @@ FAULTS: dict[str, tuple[pytest.MarkDecorator, str, str, Edit]] = {
         OPTIMIZER,
         put(StoredTensor("optimizer/inner/slots/dense/kernel/velocity"), *ADAM, "slots", "dense/kernel", "momentum"),
     ),
+    "a tensor at two places of one name": (
+        clause("O-17", "R-4"),
+        "tensor-unreferenced",
+        STATE,
+        all_of(
+            moved(("tensors", "metrics/mae/total"), ("tensors", "metrics/a/b/c")),
+            put(
+                {"a": {"b": {"c": StoredTensor("metrics/a/b/c")}}, "a/b": {"c": StoredTensor("metrics/a/b/c")}},
+                "metrics",
+            ),
+        ),
+    ),
+    "no groups in a list": (clause("Q-10"), "optimizer-form", OPTIMIZER, put([], "optimizers", "optimizer", "groups")),
+    "no residue in a map": (clause("Q-10"), "optimizer-form", OPTIMIZER, put({}, *ADAM, "residue")),
+    "no counters in a map": (clause("Q-10"), "state-form", STATE, put({}, "counters")),
     "a shared slot that is a number": (
         clause("O-12"),
         "optimizer-form",
