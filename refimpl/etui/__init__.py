@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from etui._version import SPEC_VERSION, __version__
 
 if TYPE_CHECKING:
-    from etui.artifact import open_model as open
+    from etui.artifact import open_model as open  # noqa: A004 (etui.open is the name of the public function)
     from etui.artifact import save_model as save
     from etui.canonical.values import (
         AssetRef,

@@ -45,7 +45,8 @@ def shapes_model() -> keras.Model:
     x = keras.layers.Dropout(0.1, seed=1, name="drop")(x)
     model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax", name="shape")(x), name="shapes")
     schedule = keras.optimizers.schedules.CosineDecay(0.01, decay_steps=200)
-    model.compile(keras.optimizers.AdamW(schedule, weight_decay=0.004), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=0.004)
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(pictures, labels, batch_size=32, epochs=6, verbose=0)
     return model
 

@@ -71,7 +71,8 @@ def test_the_escape_is_percent_and_upper_hex_per_utf8_byte() -> None:
     """Only the forbidden characters and ``%`` are escaped; others stay, also beyond ASCII."""
     assert paths.escape_segment("a/b\\c#d@e%f\x00\x7fé") == "a%2Fb%5Cc%23d%40e%25f%00%7Fé"
     assert [paths.escape_segment(dots) for dots in (".", "..", "...")] == ["%2E", "%2E%2E", "..."]
-    assert paths.escape_segment("") == "%" and paths.unescape_segment("%") == ""
+    assert paths.escape_segment("") == "%"
+    assert paths.unescape_segment("%") == ""
 
 
 @pytest.mark.library
