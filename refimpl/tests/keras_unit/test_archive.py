@@ -16,7 +16,8 @@ import etui
 from etui import bridges
 from etui.bridges.keras import v3
 from etui.errors import EtuiError, MissingExtraError, TransferError
-from etui.model import Blob
+from etui.limits import Limits
+from etui.model import Blob, Native
 from etui.report import Report
 from etui.storage import hdf5_types
 
@@ -213,12 +214,35 @@ def test_what_keras_has_no_place_for_is_reported(kit: Any) -> None:
     model = kit.model(kit.dense_model(), kit.dense_arrays())
     model.programs["programs/p/main.onnx"] = Blob.of(b"x")
     model.metadata["author"] = "me"
+    model.native["native/x/y"] = Native(Blob.of(b"x"), "x")
     model.state = etui.State(counters={"epoch": 3})
     report = Report()
     with pytest.raises(TransferError) as caught:
         kit.back(model, report=report)
     assert caught.value.code == "not-complete"
-    assert {entry.subject for entry in report.lost} == {"programs/p/main.onnx", "author", "counters"}
+    assert {entry.subject for entry in report.lost} == {"programs/p/main.onnx", "author", "counters", "native/x/y"}
+
+
+@pytest.mark.clause("K-10")
+def test_code_is_named_in_the_report(kit: Any) -> None:
+    """Every module and document that holds a lambda's code has an entry."""
+    code = {"class_name": "__lambda__", "config": {"code": "4wEA", "defaults": None, "closure": None}}
+    tree = kit.sequential([kit.layer("Lambda", "twice", function=code), kit.layer("Flatten", "plain")])
+    tree["compile_config"] = kit.compiled(kit.optimizer("Adam"), loss=code)
+    report = Report()
+    kit.read(kit.write(tree), report=report)
+    assert [entry.subject for entry in report.entries if entry.kind == "code"] == ["twice", "training.json"]
+    kit.round_trip(tree)
+
+
+@pytest.mark.clause("L-1")
+def test_a_config_beyond_the_limit_is_not_written(kit: Any, tmp_path: Path) -> None:
+    """What readers would refuse is refused by the writer."""
+    model = kit.model(kit.dense_model(), kit.dense_arrays())
+    with pytest.raises(EtuiError) as caught:
+        v3.write(model, tmp_path / "x.keras", Report(), strict=True, limits=Limits(document_bytes=100))
+    assert caught.value.code == "limit-document"
+    assert not (tmp_path / "x.keras").exists()
 
 
 @pytest.mark.library

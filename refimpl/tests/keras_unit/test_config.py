@@ -353,6 +353,42 @@ def test_a_sequential_model_with_other_calls_is_refused(kit: Any) -> None:
     assert caught.value.code == "keras-graph"
 
 
+@pytest.mark.clause("K-58", "K-59")
+def test_ends_of_another_form_are_kept(kit: Any) -> None:
+    """A reference to an output that counts a custom model's calls from 1 comes back as it was."""
+    t = kit.tensor
+    net = {
+        "module": None,
+        "class_name": "Net",
+        "config": {"name": "net", "dtype": "float32"},
+        "registered_name": "mine>Net",
+        "compile_config": {},
+    }
+    layers = [kit.called(kit.input("x", 4)), kit.called(net, [t("x")])]
+    model = kit.round_trip(kit.functional(layers, ["x", 0, 0], ["net", 1, 0]))
+    assert model.config.model.graph.outputs == OutputRef("net", 0)
+    assert kit.round_trip(kit.functional(layers, ["x", 0, 0], ["net", 0, 0])).config.model.graph.outputs == (
+        OutputRef("net", 0)
+    )
+
+
+@pytest.mark.clause("C-13")
+def test_new_calls_need_no_residue(kit: Any) -> None:
+    """A call that was added to the neutral graph is written, though its tensors' shapes are not known."""
+    layers = [kit.called(kit.input("x", 4)), kit.called(kit.layer("Dense", "d", units=4), [kit.tensor("x")])]
+    model = kit.model(kit.functional(layers, ["x", 0, 0], ["d", 0, 0]))
+    graph = model.config.model.graph
+    graph.calls.append(Call("again", "d", [OutputRef("d", 0)]))
+    graph.outputs = OutputRef("again", 0)
+    config = kit.content(kit.back(model))["config"]["config"]
+    assert config["output_layers"] == ["d", 1, 0]
+    assert config["layers"][1]["inbound_nodes"][1]["args"][0]["config"]["keras_history"] == ["d", 0, 0]
+    model.config.find("d").attrs["stray"] = OutputRef("d", 0)
+    with pytest.raises(TransferError) as caught:
+        kit.back(model)
+    assert caught.value.code == "keras-value"
+
+
 @pytest.mark.clause("N-4", "K-58")
 def test_edits_of_the_neutral_graph_are_written(kit: Any) -> None:
     """What the neutral document says is what Keras gets, although the residue knows the former calls."""

@@ -214,6 +214,28 @@ def test_a_loss_scaler_wraps_an_optimizer(kit: Any, implied: bool) -> None:
     assert (outer.step, outer.learning_rate) == (11, float(np.float32(0.3)))
 
 
+@pytest.mark.clause("O-13", "O-9")
+def test_a_loss_scaler_that_was_not_trained_yet(kit: Any) -> None:
+    """Before the first step a wrapper has no tensors of its own, and the wrapped optimizer's variables are fresh."""
+    inner = {f"optimizer/inner_optimizer/vars/{at}": value for at, value in enumerate([np.int64(0), np.float32(0.5)])}
+    own = [np.int64(0), np.float32(0), np.int64(0), np.float32(0.5)]
+    arrays = inner | {f"optimizer/vars/{at}": value for at, value in enumerate(own)}
+    tree = kit.dense_model(compiled=kit.compiled(wrapped(kit, kit.optimizer("Adam"))))
+    outer = kit.round_trip(tree, kit.dense_arrays() | arrays).optimizer.optimizers["optimizer"]
+    assert (outer.shared_slots, outer.fresh, outer.inner.fresh) == ({}, [], PATHS)
+    assert "copies" not in outer.residue["keras"]
+
+
+@pytest.mark.clause("O-15", "O-13")
+@pytest.mark.parametrize("missing", ["inner", "own"])
+def test_wrappers_with_other_lists_come_back(kit: Any, missing: str) -> None:
+    """A list that is neither that of a new wrapper nor of a built one is kept as it is."""
+    arrays = wrapped_arrays(arrays_for(passes("momentum"), [], group="optimizer/inner_optimizer"))
+    del arrays["optimizer/inner_optimizer/vars/5" if missing == "inner" else "optimizer/vars/9"]
+    tree = kit.dense_model(compiled=kit.compiled(wrapped(kit, kit.optimizer("Lion"))))
+    kit.round_trip(tree, kit.dense_arrays() | arrays)
+
+
 @pytest.mark.clause("O-15", "O-13")
 def test_copies_that_differ_are_kept(kit: Any) -> None:
     """Where a wrapper's copy is not the wrapped optimizer's state, both come back."""
@@ -221,6 +243,39 @@ def test_copies_that_differ_are_kept(kit: Any) -> None:
     arrays["optimizer/vars/7"] = arrays["optimizer/vars/7"] + 1
     tree = kit.dense_model(compiled=kit.compiled(wrapped(kit, kit.optimizer("Lion"))))
     kit.round_trip(tree, kit.dense_arrays() | arrays)
+
+
+@pytest.mark.clause("K-55", "K-19")
+@pytest.mark.parametrize("accumulated", [False, True])
+def test_scales_of_float8_layers_have_no_slots(kit: Any, accumulated: bool) -> None:
+    """A variable whose gradient takes its place is the optimizer's, has no slots, and an accumulator nevertheless."""
+    policy = {"module": "keras", "class_name": "QuantizedFloat8DTypePolicy", "config": {"mode": "float8"}}
+    layer = kit.layer("Dense", "d", units=2, dtype=policy, use_bias=False)
+    shapes = [(4, 2), (), (8,), (), (8,), (), (8,)]
+    arrays = {f"layers/dense/vars/{at}": np.full(shape, at, "float32") for at, shape in enumerate(shapes)}
+    numbered = [np.int64(3), np.float32(0.5), *([np.ones(shape, "float32") for shape in shapes] if accumulated else [])]
+    numbered += [np.full((4, 2), at, "float32") for at in (1, 2)]
+    arrays |= {f"optimizer/vars/{at}": np.asarray(array) for at, array in enumerate(numbered)}
+    config = {"gradient_accumulation_steps": 2} if accumulated else {}
+    tree = kit.sequential([layer]) | {"compile_config": kit.compiled(kit.optimizer("Adam", **config))}
+    optimizer = kit.round_trip(tree, arrays).optimizer.optimizers["optimizer"]
+    assert len(optimizer.variables()) == 7
+    slots = {"momentum", "velocity"} | ({"gradient_accumulator"} if accumulated else set())
+    assert set(optimizer.slots["d/kernel"]) == slots
+    assert set(optimizer.slots) == (set(optimizer.variables()) if accumulated else {"d/kernel"})
+
+
+@pytest.mark.clause("K-56", "O-15")
+def test_slots_of_variables_that_are_gone_stay_numbers(kit: Any) -> None:
+    """The slots of a kernel that was quantized after training fit no variable, and are kept."""
+    tree = kit.dense_model(compiled=kit.compiled(kit.optimizer("Adam")))
+    arrays = kit.dense_arrays()
+    arrays |= {path: array.astype("int8") for path, array in arrays.items() if path.endswith("0")}
+    for node in tree["config"]["layers"][1:]:
+        node["config"]["dtype"] = "int8_from_float32"
+    arrays |= {f"layers/dense{end}/vars/2": np.ones(3, "float32") for end in ("", "_1")}
+    optimizer = kit.round_trip(tree, arrays | arrays_for(side_by_side("momentum", "velocity"), []))
+    assert optimizer.optimizer.optimizers["optimizer"].slots == {}
 
 
 @pytest.mark.clause("K-56", "K-48")
@@ -413,13 +468,14 @@ def test_compile_arguments_are_the_training_document(kit: Any) -> None:
     fields = {"loss": {"b": own, "a": huber}, "loss_weights": {"b": 1.0, "a": 2}, "metrics": [["mae"], None]}
     tree = kit.dense_model(compiled=kit.compiled(kit.optimizer("Adam"), **fields, jit_compile=True, extra={"x": 1}))
     tree["config"]["layers"][2]["config"]["kernel_regularizer"] = regularizer
+    tree["config"]["layers"].insert(1, kit.layer("ActivityRegularization", "penalty", l2=0.5))
     model = kit.round_trip(tree, kit.dense_arrays())
     training = model.training
     assert training.loss["b"] == ObjectValue("custom:my_loss", None, None, training.loss["b"].residue)
     assert training.loss["a"] == ObjectValue("keras:losses.Huber", {"delta": 2.0})
     assert (training.loss_weights, training.metrics) == ({"b": 1.0, "a": 2}, [["mae"], None])
     assert training.options == {"run_eagerly": False, "steps_per_execution": 1, "jit_compile": True}
-    assert training.added_losses == ["second/kernel_regularizer"]
+    assert training.added_losses == ["penalty", "second/kernel_regularizer"]
     assert training.precision == {"name": "float32", "variable_dtype": "float32", "compute_dtype": "float32"}
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from etui.bridges.keras.json_text import read_json, write_json
 from etui.bridges.keras.names import class_of, full, identity_of, numbered, short, snake_case
 from etui.bridges.keras.patches import difference, key_orders, patched, reordered, same
-from etui.bridges.keras.values import ValueReader, ValueWriter, shared_numbers
+from etui.bridges.keras.values import ValueReader, ValueWriter, has_code, shared_numbers
 from etui.canonical import values
 from etui.canonical.values import ModuleRef, ObjectValue, OutputRef
 from etui.errors import EtuiError, MalformedError, TransferError
@@ -167,12 +167,12 @@ def test_functions_are_objects_without_config(tree: Any, text: str) -> None:
 
 @pytest.mark.clause("K-10", "X-1")
 def test_the_code_of_a_lambda_is_data() -> None:
-    """A lambda's marshalled code is kept as it is, and noted."""
+    """A lambda's marshalled code is kept as it is, and found wherever it is."""
     config = {"code": "4wEAAAAA", "defaults": None, "closure": None}
-    reader = ValueReader()
-    value = reader.value(special("__lambda__", config))
+    value = read(special("__lambda__", config))
     assert value == ObjectValue("keras:__lambda__", config)
-    assert reader.lambdas == [config]
+    assert has_code([{"a": (value,)}])
+    assert not has_code([{"a": ("__lambda__",)}])
     assert same(written(value), special("__lambda__", config))
 
 

@@ -272,6 +272,30 @@ def test_adapters_are_variables_of_zeros(kit: Any, kind: str, name: str) -> None
     assert caught.value.code == "keras-variables"
 
 
+@pytest.mark.clause("K-51")
+def test_the_adapter_of_a_packed_kernel_is_left_out(kit: Any) -> None:
+    """The shape of a packed kernel does not tell those of its adapter."""
+    layer = kit.layer("Dense", "it", lora_rank=2, use_bias=False, **mode("int4"))
+    arrays = {"layers/dense/vars/0": np.zeros((6, 2), "int8"), "layers/dense/vars/1": np.ones(4, "float32")}
+    assert dict(listing(kit.round_trip(kit.sequential([layer]), arrays))) == {
+        "it/kernel": False,
+        "it/kernel_scale": False,
+    }
+
+
+@pytest.mark.clause("K-46", "K-19")
+def test_a_lookup_names_its_weights(kit: Any) -> None:
+    """The inverse document frequencies of a lookup are stored by name, and shared by the layer around it."""
+    arrays = {
+        f"layers/text_vectorization{end}/vars/idf_weights": np.ones(4, "float32") for end in ("", "/_lookup_layer")
+    }
+    layer = kit.layer("TextVectorization", "text", output_mode="tf_idf")
+    model = kit.round_trip(kit.sequential([layer]), arrays)
+    assert listing(model) == [("text/lookup_layer/idf_weights", False)]
+    assert model.weights.aliases == {"text/idf_weights": "text/lookup_layer/idf_weights"}
+    assert model.config.find("text/lookup_layer").op == "keras:StringLookup"
+
+
 @pytest.mark.clause("K-51", "X-2")
 @pytest.mark.parametrize("rank", [0, -1, 10**12, "2", True])
 def test_a_senseless_rank_makes_no_adapter(kit: Any, rank: Json) -> None:

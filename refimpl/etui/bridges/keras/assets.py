@@ -26,15 +26,17 @@ def read_assets(config: Config, members: Mapping[str, Blob], report: Report) -> 
         members: member name -> content.
         report: gets an entry for each.
     """
-    paths = {place.group: place.path for place in places(config)}
-    found = {}
+    known = places(config)
+    paths = {place.group: place.path for place in known}
+    groups = {place.path: place.group for place in known}
+    found: dict[str, Blob] = {}
     odd = {}
     for member, blob in members.items():
         group, path, rest = _owner(member.removeprefix(f"{FOLDER}/"), paths)
         part = f"{FOLDER}/{escape(join(path, rest))}"
         if part in found:
             part = f"{FOLDER}/{escape(join(group, rest))}"
-        if asset_member(config, part) != member:
+        if _member(groups, part) != member:
             odd[part] = member
         found[part] = blob
         report.add("asset", part, "restored")
@@ -46,13 +48,13 @@ def read_assets(config: Config, members: Mapping[str, Blob], report: Report) -> 
 def written_assets(config: Config, parts: Mapping[str, Blob]) -> Iterator[tuple[str, Blob]]:
     """The member name of each asset with its content."""
     odd = residue(config.model).get("assets", {})
-    for part, blob in parts.items():
-        yield odd.get(part) or asset_member(config, part), blob
-
-
-def asset_member(config: Config, part: str) -> str:
-    """The member of the archive that a part becomes."""
     groups = {place.path: place.group for place in places(config)}
+    for part, blob in parts.items():
+        yield odd.get(part) or _member(groups, part), blob
+
+
+def _member(groups: Mapping[str, str], part: str) -> str:
+    """The member of the archive that a part becomes."""
     _, group, rest = _owner(unescape(part.removeprefix(f"{FOLDER}/")), groups)
     return f"{FOLDER}/{join(group, rest)}"
 

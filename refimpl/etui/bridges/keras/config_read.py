@@ -19,7 +19,7 @@ from etui.bridges.keras.modules import (
     numbered_groups,
     row,
 )
-from etui.bridges.keras.names import class_of, is_operation, python_name, short
+from etui.bridges.keras.names import FreeNames, class_of, is_operation, python_name, short
 from etui.bridges.keras.patches import Json, difference, key_orders, same
 from etui.bridges.keras.values import ValueReader, is_object, shared_numbers
 from etui.canonical.values import ModuleRef
@@ -53,6 +53,7 @@ class ConfigReader:
         self.values = ValueReader(shared_numbers(tree), known=self._known)
         self._by_path: dict[str, Module] = {}
         self._shared: dict[int, tuple[str, Json]] = {}
+        self._names: dict[str, FreeNames] = {}
 
     def read(self) -> Config:
         """The neutral config.
@@ -189,11 +190,7 @@ class ConfigReader:
 
     def _child(self, module: Module, node: Json, name: str, path: str, group: str, *, called: bool = False) -> Module:
         """Append a child, with a number behind its name if a sibling has that name."""
-        taken = {paths.unescape_segment(child.name) for child in module.modules}
-        free, number = name, 0
-        while free in taken:
-            number += 1
-            free = f"{name}_{number}"
+        free = self._names.setdefault(path, FreeNames()).take(name)
         child = self._module(node, free, join(path, paths.escape_segment(free)), group, called=called)
         module.modules.append(child)
         return child

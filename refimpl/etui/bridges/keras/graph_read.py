@@ -33,6 +33,7 @@ def read_graph(module: Module, layers: list[Json], ends: list[Json], *, values: 
         InvalidError: ``keras-config``, a reference to a call that is not there, or calls in a circle.
     """
     graph = _GraphReader(module, layers, values, dialect)
+    graph.settle(ends)
     calls = graph.ordered()
     inputs, outputs = (graph.structure(end) for end in ends)
     if graph.tensors:
@@ -43,6 +44,7 @@ def read_graph(module: Module, layers: list[Json], ends: list[Json], *, values: 
 class _GraphReader:
     def __init__(self, module: Module, layers: list[Json], values: ValueReader, dialect: str) -> None:
         self.where = f"config.json, calls of {module.name}"
+        self.children = module.modules
         self.tensors: dict[str, list[Any]] = {}
         self.names: dict[str, int] = {}
         self.ids: list[list[str]] = []
@@ -98,6 +100,19 @@ class _GraphReader:
         specs.extend([None] * (found.index + 1 - len(specs)))
         specs[found.index] = [config.get("shape"), config.get("dtype")]
         return found
+
+    def settle(self, ends: list[Json]) -> None:
+        """Find the models whose class is not known and whose calls `input_layers` and `output_layers` count from 1."""
+        stack: list[Json] = [ends]
+        while stack:
+            node = stack.pop()
+            stack.extend(node.values() if isinstance(node, dict) else node if isinstance(node, list) else ())
+            if not isinstance(node, list) or len(node) != _REFERENCE or not isinstance(node[0], str):
+                continue
+            index = self.names.get(node[0], -1)
+            if index >= 0 and self.children[index].kind == "opaque" and node[1] == len(self.ids[index]):
+                keep(self.children[index], "made_by_call", True)
+                self.starts[index] = (0, 1)
 
     def structure(self, node: Json) -> Any:
         """`input_layers` or `output_layers` as a value."""

@@ -19,7 +19,7 @@ from etui.bridges.keras.modules import (
     residue,
     row,
 )
-from etui.bridges.keras.names import is_operation
+from etui.bridges.keras.names import FreeNames, is_operation
 from etui.containers.config import Config, Module
 from etui.storage.hdf5 import Hdf5File
 
@@ -121,13 +121,14 @@ def _adopt(config: Config, place: Place, file: Hdf5File, below: Mapping[str, lis
     listed = join(place.group, "layers")
     if place.module.kind == "opaque" and not is_model(place.module) and VARS not in below.get(listed, [VARS]):
         ways.add("layers")
+    names = FreeNames(child.name for child in place.module.modules)
     for way in ("", *sorted(ways)):
         base = join(place.group, way) if way else place.group
         for name in sorted(below.get(base, ()), key=_group_order):
             relative = join(way, name)
             if (not way and name == VARS) or relative in known | ways or join(base, name) in foreign:
                 continue
-            place.module.modules.append(_implied(place, relative, file))
+            place.module.modules.append(_implied(place, relative, file, names))
 
 
 def _group_order(name: str) -> tuple[bool, str, int]:
@@ -136,18 +137,13 @@ def _group_order(name: str) -> tuple[bool, str, int]:
     return name.startswith("_"), base if number.isdecimal() else name, int(number) if number.isdecimal() else 0
 
 
-def _implied(place: Place, relative: str, file: Hdf5File) -> Module:
+def _implied(place: Place, relative: str, file: Hdf5File, names: FreeNames) -> Module:
     """The module of a group that the config does not mention."""
     last = relative.rpartition("/")[2]
     vars_group = join(join(place.group, relative), VARS)
     named = file.groups.get(vars_group, {}).get("name")
     name = named if named and relative.startswith("layers/") else last.lstrip("_") or last
-    taken = {child.name for child in place.module.modules}
-    free, number = paths.escape_segment(name), 0
-    while free in taken:
-        number += 1
-        free = paths.escape_segment(f"{name}_{number}")
-    child = Module(free, "layer", UNKNOWN_LAYER)
+    child = Module(names.take(paths.escape_segment(name)), "layer", UNKNOWN_LAYER)
     op, _ = _identity(place, child, relative)
     if op != UNKNOWN_LAYER:
         child.op = op

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from etui.bridges.keras.modules import is_input, is_sequential
+from etui.bridges.keras.modules import is_input, is_sequential, residue
 from etui.bridges.keras.patches import Json
 from etui.bridges.keras.values import ValueReader
 from etui.canonical.values import OutputRef
@@ -29,7 +29,7 @@ def first_node(child: Module, dialect: str, *, end: bool) -> int:
         end: whether the index is in `input_layers` or `output_layers`.
     """
     if child.graph is None:
-        return 0
+        return int(end and "made_by_call" in residue(child))
     if dialect == "keras":
         return int(end and not is_sequential(child))
     return int(not is_sequential(child) or is_input(child.modules[0].op))

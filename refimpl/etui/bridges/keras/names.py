@@ -7,6 +7,7 @@ string, `namespace:name`. `class_of` and `identity_of` are inverse to each other
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 FUNCTIONAL = {"keras": "keras.src.models.functional", "tf_keras": "tf_keras.src.engine.functional"}
@@ -30,6 +31,24 @@ def numbered(name: str, used: dict[str, int]) -> str:
     count = used.get(name, 0)
     used[name] = count + 1
     return f"{name}_{count}" if count else name
+
+
+class FreeNames:
+    """Gives names that no earlier call gave: the wanted one, or with the next free number behind it."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = set(taken)
+        self._next: dict[str, int] = {}
+
+    def take(self, name: str) -> str:
+        """`name`, or ``name_1``, ``name_2``, … if it is taken."""
+        free = name
+        while free in self._taken:
+            number = self._next.get(name, 0) + 1
+            self._next[name] = number
+            free = f"{name}_{number}"
+        self._taken.add(free)
+        return free
 
 
 def class_of(module: object, name: str, registered: object) -> str:

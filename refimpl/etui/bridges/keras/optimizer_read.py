@@ -143,21 +143,19 @@ class _Reader:
     def _wrapped(self, listed: list[Dataset], used: int) -> int:
         """A wrapper's own tensors, and its second copy of what the wrapped optimizer stores."""
         inner = self.source.datasets.get(f"{self.group}/{_INNER}", {})
-        names = WRAPPERS[self.name]
-        tail = listed[used + len(names) :]
         if self.optimizer.inner is not None:
             self.facts["own"] = [self.optimizer.micro_step, self.optimizer.learning_rate]
             self.optimizer.step, self.optimizer.micro_step = self.optimizer.inner.step, self.optimizer.inner.micro_step
             self.optimizer.learning_rate = self.optimizer.inner.learning_rate
             self.optimizer.groups = [Group(list(group.variables)) for group in self.optimizer.inner.groups]
-        if len(listed) < used + len(names):
-            self.facts["copies"] = False
-            self.optimizer.fresh = self.optimizer.variables()
-            return used
+        names: tuple[str, ...] = WRAPPERS[self.name]
+        # A wrapper that was not built yet has none of its own tensors.
+        names = names if len(listed) == used + len(names) + len(inner) else ()
         for name, dataset in zip(names, listed[used:], strict=False):
             self.optimizer.shared_slots[name] = tensor_of(dataset)
             self._restored(dataset, name)
         used += len(names)
+        tail = listed[used:]
         copies = [inner.get(str(at)) for at in range(len(inner))]
         if len(tail) != len(copies) or not all(map(_equal, tail, copies)):
             self.facts["copies"] = False
@@ -165,7 +163,7 @@ class _Reader:
         for dataset in tail:
             self.source.done.add(dataset.path)
             self.source.report.add("slot", dataset.path, "aliased", "the wrapped optimizer's own tensor again")
-        return used + len(tail)
+        return len(listed)
 
     def _slots(self, listed: list[Dataset], used: int) -> int:
         """Slots by variable and name; how many variables are accounted for."""

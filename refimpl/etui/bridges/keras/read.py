@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from etui.bridges.keras import archive as keras_archive
 from etui.bridges.keras.archive import ASSETS, CONFIG, METADATA, NATIVE, WEIGHTS
@@ -19,12 +20,13 @@ from etui.bridges.keras.optimizer_table import class_named
 from etui.bridges.keras.patches import Json, same
 from etui.bridges.keras.slot_match import Block, blocks
 from etui.bridges.keras.training_read import read_training
-from etui.bridges.keras.values import is_object
+from etui.bridges.keras.values import has_code, is_object
 from etui.bridges.keras.variables import datasets_by_group, read_weights, tensor_of
 from etui.bridges.keras.write import Writing
 from etui.containers.config import Config
 from etui.containers.optimizer import Optimizer, OptimizerState
 from etui.containers.state import State
+from etui.containers.training import VALUE_FIELDS
 from etui.containers.weights import Weights
 from etui.limits import Limits
 from etui.model import Blob, Model
@@ -117,7 +119,6 @@ class _Reading:
         adopt_groups(self.config, self.file, foreign)
         weights = read_weights(self.config, self.file, foreign, self.report)
         model = Model(self.config, weights)
-        self._lambdas()
         datasets = datasets_by_group(self.file)
         state = OptimizerState()
         for path, (group, node, block_path) in compiled.items():
@@ -134,6 +135,7 @@ class _Reading:
             model.training = read_training(config, self.config, self.reader.values)
         if _METRICS in foreign:
             model.state = self._metrics(datasets)
+        self._code(model)
         return model
 
     def _compiled(self, tree: Mapping[str, Json], dialect: str) -> dict[str, tuple[str, Json, str]]:
@@ -163,9 +165,14 @@ class _Reading:
                     self.report.add("state", f"metrics/{name}/{key}", "restored")
         return state
 
-    def _lambdas(self) -> None:
-        for code in self.reader.values.lambdas:
-            self.report.add("code", "__lambda__", "data-only", f"kept as data and never run: {str(code)[:60]}…")
+    def _code(self, model: Model) -> None:
+        """Name every place that holds code."""
+        places: dict[str, Any] = {path: module.attrs for path, module in self.config.walk()}
+        if model.training is not None:
+            places["training.json"] = [getattr(model.training, name) for name in VALUE_FIELDS]
+        for path, value in places.items():
+            if has_code(value):
+                self.report.add("code", path, "data-only", "the code of a lambda is kept as data and never run")
 
     def _check(self, model: Model, tree: Json, dialect: str) -> None:
         """Account for every fact: what is written back must be what was read."""
@@ -175,7 +182,7 @@ class _Reading:
         odd = odd_groups(expected, self.file.groups)
         if odd:
             keep(self.config.model, "groups", odd)
-        for path in self.file.datasets.keys() ^ datasets.keys():
+        for path in sorted(self.file.datasets.keys() ^ datasets.keys()):
             self.report.add("variable", path, "not-transferable", "the neutral model does not give it back")
         written = same(writing.config(), self.reader.values.raw(tree))
         status, detail = ("translated", "") if written else ("not-transferable", "not all of it can be written back")

@@ -18,6 +18,7 @@ from etui.bridges.keras.patches import Json, difference, key_orders, patched, re
 from etui.canonical.values import ModuleRef, ObjectValue, OutputRef
 from etui.errors import EtuiError, error, shown
 
+LAMBDA = "keras:__lambda__"
 _OBJECT_FIELDS = frozenset({"class_name", "config"})
 
 
@@ -57,13 +58,11 @@ class ValueReader:
         shared: number of each shared object id.
         output: gives the call output that a `__keras_tensor__` names, or `None` if it names none.
         known: gives the module that an object's node stands for, or `None` if it is no module.
-        lambdas: gets each lambda's code, to be named in the report.
     """
 
     shared: Mapping[int, int] = field(default_factory=dict)
     output: Callable[[Mapping[str, Json]], OutputRef | None] = lambda _: None
     known: Callable[[Mapping[str, Json]], ModuleRef | None] = lambda _: None
-    lambdas: list[Json] = field(default_factory=list)
 
     def value(self, node: Json) -> Any:
         """The value of a JSON node."""
@@ -108,6 +107,15 @@ class ValueReader:
         if orders:
             residue["order"] = orders
         return found if not residue else ObjectValue(text, found.config, shared, {"keras": residue})
+
+
+def has_code(value: Any) -> bool:
+    """Whether a value holds the code of a lambda."""
+    if isinstance(value, ObjectValue):
+        return value.class_name == LAMBDA or has_code(value.config)
+    if isinstance(value, dict):
+        return any(map(has_code, value.values()))
+    return isinstance(value, list | tuple) and any(map(has_code, value))
 
 
 def frame_of(found: ObjectValue) -> dict[str, Json]:
@@ -201,11 +209,6 @@ def _read_tensor_of_graph(reader: ValueReader, node: Mapping[str, Json]) -> Any:
     return reader.object(node) if found is None else found
 
 
-def _read_lambda(reader: ValueReader, node: Mapping[str, Json]) -> Any:
-    reader.lambdas.append(node["config"])
-    return reader.object(node)
-
-
 _READERS: dict[str, Callable[[ValueReader, Mapping[str, Json]], Any]] = {
     "__bytes__": _read_bytes,
     "__slice__": _read_slice,
@@ -213,7 +216,6 @@ _READERS: dict[str, Callable[[ValueReader, Mapping[str, Json]], Any]] = {
     "__numpy__": _read_array,
     "__tensor__": _read_array,
     "__keras_tensor__": _read_tensor_of_graph,
-    "__lambda__": _read_lambda,
 }
 
 
