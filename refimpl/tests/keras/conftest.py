@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,10 +95,14 @@ def once() -> Callable[[Path, Callable[[Path], None]], Path]:
 
 @pytest.fixture(scope="session")
 def journey(shared: Path) -> Callable[[str], Journey]:
-    """The journey of a backend; it is made when it is first asked for."""
+    """The journey of a backend. All are made when the first is asked for, two at a time: the longest goes first."""
+
+    def travel_all(folder: Path) -> None:
+        with ThreadPoolExecutor(max_workers=2) as two:
+            list(two.map(lambda backend: travel(backend, folder / backend), ("jax", "tensorflow", "torch")))
 
     def of(backend: str) -> Journey:
-        folder = do_once(shared / f"keras-{backend}", lambda folder: travel(backend, folder))
+        folder = do_once(shared / "keras", travel_all) / backend
         built, converted, verdicts = (
             json.loads((folder / f"{name}.json").read_text()) for name in ("build", "converted", "verdicts")
         )

@@ -21,6 +21,7 @@ import sys
 import warnings
 import zipfile
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -68,17 +69,20 @@ def _quiet() -> None:
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
+def corpus() -> Any:
+    """The models; they are beside this script, and importing them registers their classes with Keras."""
+    return import_module("corpus")
+
+
 # --- build -----------------------------------------------------------------------------------------------------------
 
 
 def build(target: Path, only: list[str]) -> None:
     """Write every case that this backend can run, and an index that says which and why the others are missing."""
-    from corpus import CASES
-
     backend = keras.backend.backend()
     target.mkdir(parents=True, exist_ok=True)
     index: dict[str, Any] = {"backend": backend, "keras": keras.__version__, "cases": {}, "left_out": {}, "failed": {}}
-    for name, case in CASES.items():
+    for name, case in corpus().CASES.items():
         if only and name not in only:
             continue
         if backend not in case.backends:
@@ -172,8 +176,7 @@ class Seen:
 
 def judge(original: str, data: str, converted: dict[str, str], train: bool = True) -> dict[str, dict[str, str]]:
     """Compare each conversion with the original; an empty string means no difference."""
-    import corpus  # noqa: F401  (registers the custom objects)
-
+    corpus()  # registers the custom objects
     batch = load_data(data)
     try:
         first = observe(original, batch, train)
@@ -190,8 +193,6 @@ def judge(original: str, data: str, converted: dict[str, str], train: bool = Tru
 
 def observe(path: str | Path, batch: Any, train: bool = True) -> Seen:
     """Load one file, predict, take three steps. Seeded before the load, so that unseeded layers draw the same seed."""
-    from corpus.registry import spare_tracing
-
     config, assets, weights_file = read_archive(path)
     keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(SEED)
@@ -199,7 +200,7 @@ def observe(path: str | Path, batch: Any, train: bool = True) -> Seen:
         warnings.simplefilter("always")
         model = keras.models.load_model(path)
     compile_config = keras.saving.serialize_keras_object(model.get_compile_config()) if model.compiled else None
-    spare_tracing(model)
+    corpus().spare_tracing(model)
     before = values(model.variables), values(optimizer_of(model))
     predictions = keras.tree.map_structure(np.asarray, model.predict_on_batch(batch["x"]))
     losses = []

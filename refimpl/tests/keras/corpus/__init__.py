@@ -15,6 +15,6 @@ from . import (  # noqa: F401  (importing a module registers its cases)
     topology,
     training,
 )
-from .registry import BACKENDS, CASES, Case, Sample
+from .registry import BACKENDS, CASES, Case, Sample, spare_tracing
 
-__all__ = ["BACKENDS", "CASES", "Case", "Sample"]
+__all__ = ["BACKENDS", "CASES", "Case", "Sample", "spare_tracing"]
