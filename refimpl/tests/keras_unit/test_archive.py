@@ -276,6 +276,22 @@ def test_every_stored_item_is_in_the_report(kit: Any) -> None:
 
 
 @pytest.mark.library
+def test_no_item_is_in_a_report_twice(kit: Any, tmp_path: Path) -> None:
+    """What the reader accounted for, the writer of the target does not account for again."""
+    tree = kit.dense_model(compiled=kit.compiled(kit.optimizer("Lion")))
+    arrays = kit.dense_arrays() | {"optimizer/vars/0": np.int64(3), "optimizer/vars/1": np.float32(0.5)}
+    arrays |= {f"optimizer/vars/{at + 2}": array for at, array in enumerate(kit.dense_arrays().values())}
+    path = kit.write(tree, arrays)
+    there = etui.convert(path, tmp_path / "x.etui")
+    back = etui.convert(tmp_path / "x.etui", tmp_path / "y.keras")
+    direct = etui.convert(path, tmp_path / "z.keras")
+    for report in (there, back, direct):
+        items = [(entry.kind, entry.subject) for entry in report.entries]
+        assert len(items) == len(set(items))
+        assert len([kind for kind, _ in items if kind == "slot"]) in {4, 6}
+
+
+@pytest.mark.library
 def test_a_missing_h5py_is_named_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the extra the error says exactly what to install."""
     genuine = builtins.__import__

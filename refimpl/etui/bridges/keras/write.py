@@ -236,6 +236,7 @@ class Writing:
             yield from self._flags(place)
         for key, optimizer in () if self.model.optimizer is None else self.model.optimizer.walk():
             yield "optimizer", key, "restored", optimizer.algorithm
+            yield from _slots(key, optimizer)
         for name in self.model.assets:
             yield "asset", name, "restored", ""
         lost = "a `.keras` file has no place for it"
@@ -258,3 +259,13 @@ class Writing:
             expected = trainable and place.trainable
             if path in self.weights.variables and self.weights.variables[path].trainable != expected:
                 yield "flag", path, "not-transferable", f"Keras makes it {'' if expected else 'not '}trainable"
+
+
+def _slots(place: str, optimizer: Optimizer) -> Iterator[tuple[str, str, str, str]]:
+    for path, slots in optimizer.slots.items():
+        for name in slots:
+            yield "slot", f"{place}/{path}/{name}", "restored", ""
+    for path in optimizer.fresh:
+        yield "slot", f"{place}/{path}", "fresh", "the optimizer has made none yet"
+    for name in optimizer.shared_slots:
+        yield "slot", f"{place}/{name}", "restored", ""
