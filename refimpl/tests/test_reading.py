@@ -69,6 +69,18 @@ def test_a_changed_tensor_is_refused_when_it_is_first_read() -> None:
         assert [fault.code for fault in faults if fault is not None] == ["digest-mismatch"]
 
 
+@pytest.mark.clause("H-6", "F-8")
+def test_damage_is_not_written_again(tmp_path: Path) -> None:
+    """An artifact with a changed tensor is not saved under a new digest, even when it was opened without checks."""
+    data = bytearray(BASE["weights.safetensors"])
+    data[-1] ^= 1
+    etui.save(everything(), tmp_path / "a.etui")
+    before = (tmp_path / "a.etui").read_bytes()
+    with etui.open(BASE | {"weights.safetensors": bytes(data)}, verify=False) as opened:
+        assert refused_with(lambda: etui.save(opened, tmp_path / "a.etui")) == "digest-mismatch"
+    assert (tmp_path / "a.etui").read_bytes() == before
+
+
 @pytest.mark.clause("H-6")
 def test_a_changed_header_is_refused_before_it_is_decoded() -> None:
     """A header that does not have its digest is refused as such, whatever stands in it."""

@@ -101,7 +101,6 @@ class DataParts:
             IntegrityError: ``digest-mismatch``.
         """
         entry = self.locate(chunk, dtype, shape)
-        where = _place(chunk)
         begin = self.header(chunk.part).size + entry.begin
         view = self._sources[chunk.part].view(begin, entry.end - entry.begin)
         key = (chunk.part, chunk.tensor)
@@ -109,9 +108,9 @@ class DataParts:
             if verify or self._verify:
                 found = digest.of(view, chunk.digest.partition(":")[0])
                 if found != chunk.digest:
-                    raise error("digest-mismatch", where=where, found=f"{found}, not {chunk.digest}")
+                    raise error("digest-mismatch", where=_place(chunk), found=f"{found}, not {chunk.digest}")
             if dtype == "bool":
-                check_bools(view, where)
+                check_bools(view, _place(chunk))
             self._checked.add(key)
         return view
 

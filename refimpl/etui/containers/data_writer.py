@@ -9,7 +9,8 @@ from json.encoder import encode_basestring
 from etui import digest, dtypes
 from etui.containers.data_parts import Chunk, check_bools
 from etui.containers.manifest import SAFETENSORS, PartEntry
-from etui.containers.tensors import Piece, Tensor, raw_bytes
+from etui.containers.tensors import Piece, Stored, Tensor, raw_bytes
+from etui.errors import error
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.storage.base import ArtifactWriter, Buffer
 from etui.storage.digesting import Digesting
@@ -166,4 +167,8 @@ def _buffers(header: bytes, items: Iterable[_Item], digesting: Digesting, digest
         if item.dtype == "bool":
             check_bools(raw, item.stored)
         yield from digesting.through(raw)
-        digests[item.stored] = digesting.finish()
+        found = digests[item.stored] = digesting.finish()
+        source = item.piece.source
+        if isinstance(source, Stored) and found != source.chunk.digest:
+            # Also where the caller reads without checks: damage never gets a digest of its own.
+            raise error("digest-mismatch", where=source.place, found=f"{found}, not {source.chunk.digest}")

@@ -95,10 +95,10 @@ class Context:
         return value
 
     def natural(self, node: Mapping[str, Json], name: str, path: str) -> int:
-        """The field `name`, checked to be a non-negative integer."""
+        """The field `name`, checked to be an integer from 0 to 2^64 - 1, the largest of a MessagePack document."""
         value: int = self.typed(node, name, int, path)
-        if value < 0:
-            raise self.fail(f"{path}/{name}", f"{value} is negative")
+        if not 0 <= value < 2**64:
+            raise self.fail(f"{path}/{name}" if path else name, f"{shown(value)} is negative or too large")
         return value
 
     def mapping(self, value: Any, path: str) -> dict[str, Any]:

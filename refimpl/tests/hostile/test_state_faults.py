@@ -102,6 +102,7 @@ FAULTS: dict[str, tuple[pytest.MarkDecorator, str, str, Edit]] = {
     # 16 State
     "state of another format": (clause("R-1"), "state-form", STATE, put("etui", "format")),
     "a negative counter": (clause("R-1"), "state-form", STATE, put(-1, "counters", "epoch")),
+    "a counter that is too large": (clause("R-1"), "state-form", STATE, put({"$int": str(2**64)}, "counters", "epoch")),
     "a generator without an algorithm": (clause("R-2"), "state-form", STATE, drop("rng", "dropout/seed", "algorithm")),
     "a generator's state that is a number": (
         clause("R-2"),

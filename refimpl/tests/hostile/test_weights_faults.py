@@ -112,6 +112,17 @@ FAULTS: dict[str, tuple[pytest.MarkDecorator, str, str, Edit]] = {
     "a chunk of no part": (clause("W-10"), "reference-missing", WEIGHTS, put("weights-1.safetensors", *CHUNK, "part")),
     "a chunk of a document": (clause("W-10"), "reference-missing", WEIGHTS, put(CONFIG, *CHUNK, "part")),
     "a chunk of no tensor": (clause("W-10"), "tensor-unreferenced", WEIGHTS, put("dense/other", *CHUNK, "tensor")),
+    "a chunk of a tensor that is not there": (
+        clause("W-10"),
+        "reference-missing",
+        WEIGHTS,
+        lambda t: t["variables"].update(
+            {
+                "more": t["variables"]["own/mask"]
+                | {"order": 13, "chunks": [t["variables"]["own/mask"]["chunks"][0] | {"tensor": "nowhere"}]}
+            }
+        ),
+    ),
     "a chunk without a digest": (clause("W-12"), "weights-form", WEIGHTS, drop(*CHUNK, "digest")),
     "a chunk with another field": (clause("Q-9"), "weights-form", WEIGHTS, put(1, *CHUNK, "x-note")),
     "no chunks": (clause("W-1"), "weights-form", WEIGHTS, put([], *KERNEL, "chunks")),
