@@ -146,8 +146,11 @@ class ConfigReader:
         orders = key_orders(config)
         if orders:
             keep(module, "order", orders)
-        for key, value in config.items():
-            module.attrs[key] = self._attribute(module, key, value, path, group)
+        # A JSON object's keys have no order, children have one: that of the table, then that of the names.
+        held = list(row(module.op).held or {})
+        ranked = sorted(config, key=lambda key: (held.index(key) if key in held else len(held), key))
+        found = {key: self._attribute(module, key, config[key], path, group) for key in ranked}
+        module.attrs.update((key, found[key]) for key in config)
 
     def _attribute(self, module: Module, key: str, value: Json, path: str, group: str) -> Any:
         """The value of an attribute; layers that the layer holds become children, and the value refers to them."""

@@ -66,7 +66,7 @@ def _added_losses(config: Config) -> Iterator[str]:
     for path, module in config.walk():
         if module.op == "keras:ActivityRegularization":
             yield path
-        for key, value in module.attrs.items():
+        for key, value in sorted(module.attrs.items()):
             if key.endswith("_regularizer") and value is not None:
                 yield f"{path}/{key}" if path else key
 
