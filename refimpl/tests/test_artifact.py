@@ -48,7 +48,19 @@ def weights_of(**arrays: Any) -> Weights:
     return weights
 
 
-@pytest.mark.clause("D-5", "D-9", "H-8", "M-1", "M-2", "M-6", "M-7", "A-1", "N-1", "Q-1", "Q-4")
+@pytest.mark.clause(
+    "D-5@94980c",
+    "D-9@84c729",
+    "H-8@5fca10",
+    "M-1@517769",
+    "M-2@0a4533",
+    "M-6@b7e49c",
+    "M-7@f9c1ab",
+    "A-1@163cb5",
+    "N-1@bcd909",
+    "Q-1@6c153a",
+    "Q-4@b72342",
+)
 @settings(max_examples=40)
 @given(artifacts.models(), st.sampled_from([None, 1, 40]))
 def test_a_model_survives_every_form_and_every_rewrite(model: Model, shard_size: int | None) -> None:
@@ -72,7 +84,7 @@ def test_a_model_survives_every_form_and_every_rewrite(model: Model, shard_size:
         assert files(folder / "b") == files(folder / "d") == parts
 
 
-@pytest.mark.clause("Z-1", "H-8")
+@pytest.mark.clause("Z-1@88c419", "H-8@5fca10")
 def test_the_packed_form_is_listed_and_extracted_by_other_tools(tmp_path: Path) -> None:
     """Python's zipfile and, where it is installed, unzip find every part, intact and in order."""
     path = tmp_path / "a.etui"
@@ -88,7 +100,7 @@ def test_the_packed_form_is_listed_and_extracted_by_other_tools(tmp_path: Path) 
         assert subprocess.run([unzip, "-tq", str(path)], check=False, capture_output=True).returncode == 0
 
 
-@pytest.mark.clause("S-1")
+@pytest.mark.clause("S-1@7a8738")
 def test_data_parts_of_a_folder_are_opened_by_the_safetensors_library(tmp_path: Path) -> None:
     """`safe_open` and `deserialize` of the official library give the bytes of every tensor."""
     write(tmp_path, BASE, "directory")
@@ -106,7 +118,7 @@ def test_data_parts_of_a_folder_are_opened_by_the_safetensors_library(tmp_path: 
     assert count > 15
 
 
-@pytest.mark.clause("I-1")
+@pytest.mark.clause("I-1@5aed06")
 def test_an_artifact_opens_from_bytes_and_from_a_file_of_any_name(tmp_path: Path) -> None:
     """The form is recognised by content: bytes, a file object, and a path with another extension."""
     target = io.BytesIO()
@@ -165,7 +177,7 @@ BROKEN: dict[str, tuple[str, Callable[[], Model]]] = {
 }
 
 
-@pytest.mark.clause("E-1", "F-8", "T-4", "O-17", "L-1")
+@pytest.mark.clause("E-1@c976f4", "F-8@a401d8", "T-4@3033cf", "O-17@09c459", "L-1@edac1f")
 @pytest.mark.parametrize("form", ["packed", "directory"])
 @pytest.mark.parametrize("name", BROKEN)
 def test_what_no_reader_would_take_is_not_written(name: str, form: str, tmp_path: Path) -> None:
@@ -180,7 +192,7 @@ def test_what_no_reader_would_take_is_not_written(name: str, form: str, tmp_path
     assert files(tmp_path) == before
 
 
-@pytest.mark.clause("M-7")
+@pytest.mark.clause("M-7@f9c1ab")
 def test_metadata_is_the_callers_and_nothing_else_is_added() -> None:
     """The manifest holds the caller's metadata, and without it none."""
     assert json.decode(BASE[MANIFEST], where=MANIFEST)["metadata"] == {"author": "a test", "ratio": {"$float": "1"}}

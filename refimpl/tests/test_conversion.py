@@ -63,7 +63,7 @@ def subjects(report: Report, kind: str, status: str | None = None) -> set[str]:
     return {entry.subject for entry in report.entries if entry.kind == kind and status in (None, entry.status)}
 
 
-@pytest.mark.clause("D-5", "H-8")
+@pytest.mark.clause("D-5@94980c", "H-8@5fca10")
 @pytest.mark.parametrize("form", ["packed", "directory"])
 @pytest.mark.parametrize("shard_size", [None, 64])
 def test_a_conversion_and_its_repetition_give_the_same_bytes(
@@ -133,7 +133,7 @@ def test_a_report_accounts_for_every_item(source: Path, tmp_path: Path) -> None:
     assert (report.source, report.target, report.ok) == (str(source), str(tmp_path / "target.etui"), True)
 
 
-@pytest.mark.clause("N-3")
+@pytest.mark.clause("N-3@2ee5a9")
 def test_a_stale_native_document_is_told(source: Path, tmp_path: Path) -> None:
     """The report says of a native document that its neutral one has changed since."""
     report = etui.convert(source, tmp_path / "target.etui")
@@ -153,7 +153,7 @@ def test_native_documents_are_left_out_on_request(source: Path, tmp_path: Path) 
         assert etui.diff(everything(), model).same
 
 
-@pytest.mark.clause("F-8")
+@pytest.mark.clause("F-8@a401d8")
 def test_a_conversion_onto_its_own_source_works(source: Path) -> None:
     """An artifact is rewritten in place of itself, in shards."""
     before = etui.verify(source)
@@ -219,7 +219,7 @@ def test_a_file_of_another_format_is_not_replaced(source: Path, tmp_path: Path) 
     assert etui.convert(source, tmp_path / "empty.forget", strict=False).target.endswith("empty.forget")
 
 
-@pytest.mark.clause("I-1")
+@pytest.mark.clause("I-1@5aed06")
 @pytest.mark.usefixtures("forgetful")
 def test_formats_are_told_by_content(source: Path, tmp_path: Path) -> None:
     """A wrong suffix, another's or none changes nothing: the content says what a file is."""

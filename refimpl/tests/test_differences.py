@@ -183,7 +183,7 @@ def test_variables_in_another_order_are_one_change() -> None:
     assert (change.area, change.subject) == ("weights", "order of the variables")
 
 
-@pytest.mark.clause("N-4")
+@pytest.mark.clause("N-4@fc390c")
 def test_native_documents_do_not_count() -> None:
     """Another native document is told, and the content stays the same."""
     other = everything()

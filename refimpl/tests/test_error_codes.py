@@ -38,7 +38,7 @@ def spec_codes() -> dict[str, set[str]]:
     return codes
 
 
-@pytest.mark.clause("E-1")
+@pytest.mark.clause("E-1@c976f4")
 def test_the_table_holds_exactly_the_codes_of_the_spec() -> None:
     """Each code that a clause names is in the table, and each clause of the table names its code."""
     spec = spec_codes()
@@ -49,7 +49,7 @@ def test_the_table_holds_exactly_the_codes_of_the_spec() -> None:
     assert wrong == {}
 
 
-@pytest.mark.clause("E-1")
+@pytest.mark.clause("E-1@c976f4")
 def test_the_classes_are_those_of_the_spec() -> None:
     """A code is of the class in whose row SPEC.md names it, and `invalid` if no row does."""
     tables = chapter("Errors") + SPEC[SPEC.index("\n## Annex B") :]

@@ -27,7 +27,7 @@ def weights_of(**arrays: Any) -> Weights:
     return weights
 
 
-@pytest.mark.clause("N-2", "N-3", "N-4")
+@pytest.mark.clause("N-2@ec26e1", "N-3@2ee5a9", "N-4@fc390c")
 def test_a_native_document_is_used_until_what_it_was_bound_to_changes() -> None:
     """A bound native document is given out while its documents are as they were, and is stale after any change."""
     with etui.open(BASE) as opened:
@@ -48,7 +48,7 @@ def test_a_native_document_is_used_until_what_it_was_bound_to_changes() -> None:
         assert again.native[CURRENT].blob.read() == BASE[CURRENT]
 
 
-@pytest.mark.clause("N-2", "N-3")
+@pytest.mark.clause("N-2@ec26e1", "N-3@2ee5a9")
 def test_a_native_document_that_is_bound_to_weights_is_stale_when_a_value_changes() -> None:
     """Bindings to documents with data follow the data: another value or chunk makes stale, another shard does not."""
     model = Model(weights=weights_of(a=np.zeros(4), b=np.ones(4)))
@@ -63,7 +63,7 @@ def test_a_native_document_that_is_bound_to_weights_is_stale_when_a_value_change
             assert again.native_document("native/f/x") is None
 
 
-@pytest.mark.clause("N-3")
+@pytest.mark.clause("N-3@2ee5a9")
 def test_a_native_document_is_stale_when_its_document_is_gone() -> None:
     """Without the document that it is bound to, a native document is not used."""
     with etui.open(BASE) as opened:
@@ -71,7 +71,7 @@ def test_a_native_document_is_stale_when_its_document_is_gone() -> None:
         assert opened.native_document(CURRENT) is None
 
 
-@pytest.mark.clause("N-5")
+@pytest.mark.clause("N-5@b7100d")
 def test_a_native_document_without_bindings_is_only_handed_on() -> None:
     """An unbound native document is not given out for use, and is there after a rewrite as it was."""
     model = Model(weights=Weights(), native={"native/keras/notes.txt": Native(Blob.of(b"notes"), "keras")})
@@ -80,7 +80,7 @@ def test_a_native_document_without_bindings_is_only_handed_on() -> None:
         assert parts_of(opened)["native/keras/notes.txt"] == b"notes"
 
 
-@pytest.mark.clause("G-1", "G-3")
+@pytest.mark.clause("G-1@b814a3", "G-3@503a93")
 def test_config_and_weights_do_not_depend_on_a_program() -> None:
     """Without its programs an artifact has the same config and weights, and no longer requires the feature."""
     with etui.open(BASE) as whole, etui.open(BASE) as other:
@@ -93,7 +93,7 @@ def test_config_and_weights_do_not_depend_on_a_program() -> None:
             assert "programs" not in without.manifest.requires
 
 
-@pytest.mark.clause("C-17")
+@pytest.mark.clause("C-17@c77343")
 def test_residue_says_nothing_of_what_a_model_computes() -> None:
     """Without its residue a config has the same modules, graph and parameters."""
     with (
@@ -108,7 +108,7 @@ def test_residue_says_nothing_of_what_a_model_computes() -> None:
         assert same(bare.config, whole.config)
 
 
-@pytest.mark.clause("C-7", "C-10", "Q-2")
+@pytest.mark.clause("C-7@2332d1", "C-10@b7635b", "Q-2@bc8df6")
 def test_an_opaque_model_keeps_its_tree_and_needs_its_feature() -> None:
     """A model whose calls are unknown is written with its name, config, modules and variables, and is kept as data."""
     inner = Module("dense", op="future:Dense", attrs={"units": 3}, params={"kernel": "dense/kernel"})

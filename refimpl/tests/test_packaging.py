@@ -83,9 +83,7 @@ def test_the_wheel_has_what_the_library_reads(wheel: Path) -> None:
 def test_the_wheel_has_every_module_and_nothing_else(wheel: Path) -> None:
     """Each Python file of the two packages is in the wheel, and no test, benchmark or example is."""
     modules = {
-        path.relative_to(root).as_posix()
-        for root, package in PACKAGES
-        for path in (root / package).rglob("*.py")
+        path.relative_to(root).as_posix() for root, package in PACKAGES for path in (root / package).rglob("*.py")
     }
     assert modules
     assert {name for name in files(wheel) if name.endswith(".py")} == modules

@@ -31,7 +31,7 @@ def weights_of(**arrays: Any) -> Weights:
     return weights
 
 
-@pytest.mark.clause("H-1", "H-2", "H-4")
+@pytest.mark.clause("H-1@34f64c", "H-2@32a072", "H-4@95fcbc")
 def test_every_digest_is_sha256_of_what_it_names() -> None:
     """The digests that the manifest gives of documents, other parts and headers are those of hashlib's SHA-256."""
     entries = json.decode(BASE[MANIFEST], where=MANIFEST)["parts"]
@@ -43,7 +43,7 @@ def test_every_digest_is_sha256_of_what_it_names() -> None:
         assert entry["size"] == len(BASE[name])
 
 
-@pytest.mark.clause("H-5")
+@pytest.mark.clause("H-5@fc43fc")
 @pytest.mark.parametrize("name", ["config.json", "weights.json", "training.json", "optimizer.msgpack", "state.msgpack"])
 def test_a_changed_document_is_refused_before_it_is_used(name: str) -> None:
     """A document whose digest does not fit is refused when the artifact is opened, before it is decoded."""
@@ -51,7 +51,7 @@ def test_a_changed_document_is_refused_before_it_is_used(name: str) -> None:
     assert refused_with(lambda: etui.open(parts)) == "digest-mismatch"
 
 
-@pytest.mark.clause("H-6", "S-10")
+@pytest.mark.clause("H-6@36ca0e", "S-10@51591c")
 def test_a_changed_tensor_is_refused_when_it_is_first_read() -> None:
     """A changed tensor is refused when it is read, unless checks are turned off, and again where they are asked for."""
     data = bytearray(BASE["weights.safetensors"])
@@ -69,7 +69,7 @@ def test_a_changed_tensor_is_refused_when_it_is_first_read() -> None:
         assert [fault.code for fault in faults if fault is not None] == ["digest-mismatch"]
 
 
-@pytest.mark.clause("H-6", "F-8")
+@pytest.mark.clause("H-6@36ca0e", "F-8@a401d8")
 def test_damage_is_not_written_again(tmp_path: Path) -> None:
     """An artifact with a changed tensor is not saved under a new digest, even when it was opened without checks."""
     data = bytearray(BASE["weights.safetensors"])
@@ -81,7 +81,7 @@ def test_damage_is_not_written_again(tmp_path: Path) -> None:
     assert (tmp_path / "a.etui").read_bytes() == before
 
 
-@pytest.mark.clause("H-6")
+@pytest.mark.clause("H-6@36ca0e")
 def test_a_changed_header_is_refused_before_it_is_decoded() -> None:
     """A header that does not have its digest is refused as such, whatever stands in it."""
     for change in (b"\xff" * 8 + BASE["weights.safetensors"][8:], b"{" * len(BASE["weights.safetensors"])):
@@ -90,7 +90,7 @@ def test_a_changed_header_is_refused_before_it_is_decoded() -> None:
             assert refused_with(opened.weights["dense/kernel"].numpy) == "digest-mismatch"
 
 
-@pytest.mark.clause("H-6", "A-1", "G-1", "N-1")
+@pytest.mark.clause("H-6@36ca0e", "A-1@163cb5", "G-1@b814a3", "N-1@bcd909")
 @pytest.mark.parametrize("name", [VOCABULARY, PROGRAM, CURRENT])
 def test_a_changed_part_of_another_role_is_refused_when_it_is_read(name: str) -> None:
     """Assets, programs and native documents are checked when they are read, and come back as they were."""
@@ -105,7 +105,7 @@ def test_a_changed_part_of_another_role_is_refused_when_it_is_read(name: str) ->
         assert (fault.code, fault.where) == ("digest-mismatch", name)
 
 
-@pytest.mark.clause("S-9", "S-8")
+@pytest.mark.clause("S-9@aace1b", "S-8@822e27")
 def test_a_data_part_that_nothing_names_is_refused_at_once() -> None:
     """A data part whose tensors no document names is refused when the artifact is opened."""
     parts = parts_of(Model(weights=weights_of(kernel=np.zeros(3))))
@@ -145,7 +145,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     return seen
 
 
-@pytest.mark.clause("S-10", "Z-12")
+@pytest.mark.clause("S-10@51591c", "Z-12@b531e7")
 def test_opening_reads_no_data_and_a_tensor_only_its_own(reads: list[tuple[int, int]], tmp_path: Path) -> None:
     """Opening a large artifact reads its documents; one tensor, the header and its own bytes; a box, its chunks."""
     weights = weights_of(a=np.zeros(10**6, np.uint8), b=np.ones(10**6, np.uint8))
@@ -182,7 +182,7 @@ def test_arrays_are_mapped_read_only_and_outlive_the_artifact(tmp_path: Path) ->
     assert fault is None or fault.code == "storage-failed"
 
 
-@pytest.mark.clause("F-8")
+@pytest.mark.clause("F-8@a401d8")
 def test_an_artifact_is_saved_over_itself(tmp_path: Path) -> None:
     """A model that was opened lazily can be changed and saved at the place that it is read from, in either form."""
     for target in (tmp_path / "a.etui", tmp_path / "b"):

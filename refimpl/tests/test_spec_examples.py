@@ -74,7 +74,9 @@ def test_every_block_of_json_is_marked_and_every_kind_of_document_has_an_example
     assert set(Counter(example.kind for example in VALID)) == set(documents.KINDS)
 
 
-@pytest.mark.clause("J-7", "B-12", "M-1", "W-1", "C-1", "T-1", "O-1", "R-1")
+@pytest.mark.clause(
+    "J-7@920d0a", "B-12@f5befb", "M-1@517769", "W-1@81776a", "C-1@dd6453", "T-1@bb58c9", "O-1@219480", "R-1@3d2da9"
+)
 @pytest.mark.parametrize("example", VALID, ids=str)
 def test_a_valid_example_is_what_schema_and_reader_accept(example: Example) -> None:
     """A valid example passes its schema, has a canonical form, and is decoded by its container."""
@@ -106,7 +108,7 @@ def test_the_table_of_values_shows_every_tag() -> None:
     assert len(VALUES) >= 20
 
 
-@pytest.mark.clause("V-1", "V-3", "B-12")
+@pytest.mark.clause("V-1@a55e7e", "V-3@bc68be", "B-12@f5befb")
 @pytest.mark.parametrize("name", VALUES)
 def test_a_form_of_the_table_of_values_comes_back_as_it_was(name: str) -> None:
     """A JSON form of the table passes the schema, and survives decoding and encoding, through MessagePack too."""
@@ -128,7 +130,7 @@ def shown_bytes(annex: str) -> bytes:
     return bytes(data)
 
 
-@pytest.mark.clause("D-5")
+@pytest.mark.clause("D-5@94980c")
 def test_the_worked_example_is_what_the_library_writes() -> None:
     """Annex A is, to the letter, what the script prints for the model that the library writes now."""
     script = runpy.run_path(str(WORKED_EXAMPLE))
@@ -137,7 +139,7 @@ def test_the_worked_example_is_what_the_library_writes() -> None:
     assert annex.count("\n") < 250
 
 
-@pytest.mark.clause("H-8")
+@pytest.mark.clause("H-8@5fca10")
 def test_the_bytes_of_the_worked_example_are_an_artifact() -> None:
     """The bytes that Annex A shows open as the model that it describes, under the identity that it names."""
     annex = SPECIFICATION[SPECIFICATION.index("\n## Annex A.") :]

@@ -52,7 +52,7 @@ def flipped(data: bytes, at: int) -> bytes:
     return data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1 :]
 
 
-@pytest.mark.clause("H-7")
+@pytest.mark.clause("H-7@2b485b")
 def test_a_whole_artifact_is_verified(tmp_path: Path) -> None:
     """Verification counts every part and every stored tensor of an artifact that has all kinds of them."""
     identity = etui.save(everything(), tmp_path / "e.etui")
@@ -65,7 +65,7 @@ def test_a_whole_artifact_is_verified(tmp_path: Path) -> None:
     assert (found.identity, found.form, found.profile) == (identity, "packed", "training")
 
 
-@pytest.mark.clause("H-8")
+@pytest.mark.clause("H-8@5fca10")
 def test_the_identity_is_the_digest_of_the_manifest_in_either_form(tmp_path: Path) -> None:
     """Both forms of a model have one identity, which is the SHA-256 of the manifest's bytes."""
     etui.save(everything(), tmp_path / "e.etui")
@@ -76,7 +76,7 @@ def test_the_identity_is_the_digest_of_the_manifest_in_either_form(tmp_path: Pat
     assert {etui.verify(tmp_path / name).form for name in ("e.etui", "e")} == {"packed", "directory"}
 
 
-@pytest.mark.clause("H-7")
+@pytest.mark.clause("H-7@2b485b")
 def test_every_flipped_bit_of_a_packed_artifact_is_found(tmp_path: Path) -> None:
     """One bit of any byte of the file, flipped, is refused by verification."""
     etui.save(tiny(), tmp_path / "t.etui")
@@ -93,7 +93,7 @@ def test_every_flipped_bit_of_a_packed_artifact_is_found(tmp_path: Path) -> None
     assert missed == []
 
 
-@pytest.mark.clause("H-7", "H-8")
+@pytest.mark.clause("H-7@2b485b", "H-8@5fca10")
 def test_every_flipped_bit_of_a_directory_is_found() -> None:
     """One bit of any byte of any part, flipped, is refused, or changes the identity where it is the manifest."""
     parts = saved(tiny())
@@ -112,7 +112,7 @@ def test_every_flipped_bit_of_a_directory_is_found() -> None:
     assert missed == []
 
 
-@pytest.mark.clause("H-7")
+@pytest.mark.clause("H-7@2b485b")
 @pytest.mark.parametrize("name", sorted(saved(everything())))
 def test_a_changed_byte_of_any_kind_of_part_is_found(name: str) -> None:
     """A change of the last byte of each kind of part is refused, and the refusal names the part."""
@@ -122,7 +122,7 @@ def test_a_changed_byte_of_any_kind_of_part_is_found(name: str) -> None:
     assert name in str(caught.value)
 
 
-@pytest.mark.clause("H-7", "F-5")
+@pytest.mark.clause("H-7@2b485b", "F-5@162e12")
 def test_a_file_that_is_not_listed_is_found(tmp_path: Path) -> None:
     """A file beside the parts is refused by verification, and ignored by opening and validating."""
     etui.save(tiny(), tmp_path / "t", form="directory")
@@ -160,12 +160,14 @@ WORDS = etui.Tensor.of(np.array(["a", "bc"], object))
     ("tensor", "stored", "data", "code"),
     [
         pytest.param(
-            etui.Tensor.of(np.array([False, True])), "own", b"\2", "bool-value", marks=pytest.mark.clause("D-8")
+            etui.Tensor.of(np.array([False, True])), "own", b"\2", "bool-value", marks=pytest.mark.clause("D-8@918f53")
         ),
-        pytest.param(NIBBLE, "own#nibbles", b"\x11", "encoding-content", marks=pytest.mark.clause("W-18")),
-        pytest.param(SCALED, "own#values#nibbles", b"\x11", "encoding-content", marks=pytest.mark.clause("W-18")),
-        pytest.param(WORDS, "own#offsets", bytes(8), "encoding-content", marks=pytest.mark.clause("W-19")),
-        pytest.param(WORDS, "own#data", b"\xff", "encoding-content", marks=pytest.mark.clause("W-19")),
+        pytest.param(NIBBLE, "own#nibbles", b"\x11", "encoding-content", marks=pytest.mark.clause("W-18@3e4d03")),
+        pytest.param(
+            SCALED, "own#values#nibbles", b"\x11", "encoding-content", marks=pytest.mark.clause("W-18@3e4d03")
+        ),
+        pytest.param(WORDS, "own#offsets", bytes(8), "encoding-content", marks=pytest.mark.clause("W-19@30ac02")),
+        pytest.param(WORDS, "own#data", b"\xff", "encoding-content", marks=pytest.mark.clause("W-19@30ac02")),
     ],
     ids=["bool", "packed4", "quantized", "offsets", "utf-8"],
 )
@@ -180,7 +182,7 @@ def test_content_that_breaks_a_rule_is_found_though_its_digest_is_right(
     assert etui.validate(parts).faults == []
 
 
-@pytest.mark.clause("S-9")
+@pytest.mark.clause("S-9@aace1b")
 def test_a_data_part_that_no_document_refers_to_is_found() -> None:
     """A data part is refused whose tensors no document names, even if no document names any tensor."""
     parts = saved(with_tensor(etui.Tensor.of(np.ones(2))))
@@ -220,7 +222,7 @@ def test_verifying_a_large_tensor_copies_nothing(tmp_path: Path) -> None:
         assert peak < allowed
 
 
-@pytest.mark.clause("L-3")
+@pytest.mark.clause("L-3@a15eb3")
 def test_lower_limits_are_kept() -> None:
     """Verification and validation refuse what is beyond the caller's own limits."""
     limits = etui.Limits(document_bytes=100)
@@ -245,7 +247,7 @@ def test_a_valid_artifact_has_no_faults(tmp_path: Path) -> None:
     assert (found.ok, found.faults, found.notes, found.identity) == (True, [], [], identity)
 
 
-@pytest.mark.clause("W-1")
+@pytest.mark.clause("W-1@81776a")
 def test_a_fault_is_told_with_its_clause_and_with_every_place() -> None:
     """Validation reports what stopped the reader, and each place that a schema refuses."""
     parts = saved(tiny())
@@ -263,7 +265,7 @@ def test_a_fault_is_told_with_its_clause_and_with_every_place() -> None:
     assert {fault.code for fault in others} == {"weights-form"}
 
 
-@pytest.mark.clause("H-5")
+@pytest.mark.clause("H-5@fc43fc")
 def test_nothing_is_said_of_a_changed_document_but_that_it_was_changed() -> None:
     """A document whose digest is wrong is one fault, whatever it says now."""
     parts = saved(tiny())
@@ -276,7 +278,7 @@ def test_nothing_is_said_of_a_changed_document_but_that_it_was_changed() -> None
     assert fault.code == "digest-mismatch"
 
 
-@pytest.mark.clause("M-1")
+@pytest.mark.clause("M-1@517769")
 def test_faults_of_the_manifest_are_told_from_its_schema_too() -> None:
     """A manifest with two wrong fields is reported with both places."""
     parts = saved(tiny())
@@ -290,7 +292,7 @@ def test_faults_of_the_manifest_are_told_from_its_schema_too() -> None:
     assert places == {f"manifest.json at {place.replace('/assets/', '/assets~1')}" for place in expected}
 
 
-@pytest.mark.clause("F-2")
+@pytest.mark.clause("F-2@9d4da6")
 def test_a_folder_without_a_manifest_is_not_valid(tmp_path: Path) -> None:
     """What cannot be opened has one fault and no identity."""
     found = etui.validate(tmp_path)
@@ -298,7 +300,7 @@ def test_a_folder_without_a_manifest_is_not_valid(tmp_path: Path) -> None:
     assert found.identity is None
 
 
-@pytest.mark.clause("M-3")
+@pytest.mark.clause("M-3@f2a890")
 def test_headers_of_data_parts_are_validated() -> None:
     """Validation reads the header of every data part, and none of its tensors."""
     parts = saved(tiny())
@@ -309,7 +311,7 @@ def test_headers_of_data_parts_are_validated() -> None:
     assert etui.validate(tensor).faults == []
 
 
-@pytest.mark.clause("Q-6")
+@pytest.mark.clause("Q-6@921489")
 def test_a_newer_document_is_noted_as_unchecked() -> None:
     """Documents of a higher minor version are valid, and a note says that no schema was asked."""
     parts = saved(tiny())

@@ -14,7 +14,7 @@ from etui.testing.samples import CURRENT, everything
 BASE = parts_of(everything())
 
 
-@pytest.mark.clause("Q-6", "Q-8")
+@pytest.mark.clause("Q-6@921489", "Q-8@c68b8b")
 def test_fields_of_a_newer_minor_version_are_kept_on_rewriting() -> None:
     """Of version 1.7, unknown fields anywhere but in chunks and headers are ignored, and written again as they were."""
     parts = newer("1.7", "future")
@@ -23,7 +23,7 @@ def test_fields_of_a_newer_minor_version_are_kept_on_rewriting() -> None:
         assert parts_of(opened) == parts
 
 
-@pytest.mark.clause("Q-7", "Q-8")
+@pytest.mark.clause("Q-7@8e4f71", "Q-8@c68b8b")
 def test_extension_fields_are_kept_on_rewriting_and_change_nothing() -> None:
     """Fields that begin with `x-` are allowed in version 1.0, kept, and the model is the same without them."""
     parts = newer("1.0", "x-note")
@@ -73,7 +73,7 @@ def newer(version: str, field: str) -> Parts:
     return parts
 
 
-@pytest.mark.clause("Q-6", "M-5")
+@pytest.mark.clause("Q-6@921489", "M-5@c9a52b")
 def test_a_newer_minor_version_that_requires_something_unknown_is_refused() -> None:
     """Version 1.7 with a feature that this reader lacks is refused, not read in part."""
     parts = edited(newer("1.7", "future"), MANIFEST, lambda tree: tree["requires"].append("sparse"))

@@ -20,7 +20,7 @@ from etui.limits import DEFAULT_LIMITS
 from etui.testing import values as strategies
 
 
-@pytest.mark.clause("D-7")
+@pytest.mark.clause("D-7@2d9350")
 @pytest.mark.parametrize("name", ["float", "float128", "Float32", "", "int2", "datetime64", None, 4, ["int8"]])
 def test_other_dtypes_are_refused(name: object) -> None:
     """A dtype that is not in the table is refused, and so is what is no text."""
@@ -28,7 +28,7 @@ def test_other_dtypes_are_refused(name: object) -> None:
         dtypes.by_name(name, "x")
 
 
-@pytest.mark.clause("D-7")
+@pytest.mark.clause("D-7@2d9350")
 def test_every_dtype_has_its_width_and_numpy_dtype() -> None:
     """Each row of the table leads to a numpy dtype of that name and width, in little-endian order."""
     assert len(dtypes.DTYPES) == 22
@@ -41,7 +41,7 @@ def test_every_dtype_has_its_width_and_numpy_dtype() -> None:
     assert dtypes.of_array(np.zeros(1, ml_dtypes.int4)).name == "int4"
 
 
-@pytest.mark.clause("D-7")
+@pytest.mark.clause("D-7@2d9350")
 def test_safetensors_agrees_on_the_dtypes_of_plain_tensors() -> None:
     """The official library writes each plain dtype under the name of the table, and the table has no other names."""
     plain = [dtype for dtype in dtypes.DTYPES.values() if dtype.safetensors]
@@ -65,7 +65,7 @@ def test_byte_order_does_not_change_the_dtype() -> None:
     assert dtypes.of_array(np.zeros(1, ">c16")).name == "complex128"
 
 
-@pytest.mark.clause("D-10")
+@pytest.mark.clause("D-10@5e1f73")
 @pytest.mark.parametrize("shape", [None, 3, "3", (3,), {}, [-1], [1.0], [True], [None], [[1]], [3, -1]])
 def test_other_shapes_are_refused(shape: object) -> None:
     """A shape is a list of non-negative integers; a bool and a float are none."""
@@ -73,14 +73,14 @@ def test_other_shapes_are_refused(shape: object) -> None:
         dtypes.check_shape(shape, "x")
 
 
-@pytest.mark.clause("D-10")
+@pytest.mark.clause("D-10@5e1f73")
 @pytest.mark.parametrize("shape", [[], [0], [3, 0, 2], [2**53 - 1]])
 def test_scalars_and_empty_shapes_pass(shape: list[int]) -> None:
     """No dimension and dimensions of zero are legal."""
     assert dtypes.check_shape(shape, "x") == tuple(shape)
 
 
-@pytest.mark.clause("L-2", "L-3")
+@pytest.mark.clause("L-2@76176e", "L-3@a15eb3")
 def test_shapes_of_too_many_dimensions_are_refused() -> None:
     """A shape has at most 32 dimensions, or fewer if the caller says so."""
     assert len(dtypes.check_shape([1] * 32, "x")) == 32
@@ -90,7 +90,7 @@ def test_shapes_of_too_many_dimensions_are_refused() -> None:
         dtypes.check_shape([1, 1], "x", replace(DEFAULT_LIMITS, rank=1))
 
 
-@pytest.mark.clause("L-2")
+@pytest.mark.clause("L-2@76176e")
 @pytest.mark.parametrize("shape", [[2**48 + 1], [2**40, 2**40], [2**53 - 1] * 32, [0, 2**40, 2**40], [2**32, 2**32]])
 def test_tensors_of_too_many_bytes_are_refused(shape: list[int]) -> None:
     """A tensor beyond 2^48 bytes is refused without overflow, also where a zero hides its other dimensions."""
@@ -99,7 +99,7 @@ def test_tensors_of_too_many_bytes_are_refused(shape: list[int]) -> None:
     assert dtypes.check_size("uint8", [2**48], "x") == 2**48
 
 
-@pytest.mark.clause("D-9")
+@pytest.mark.clause("D-9@84c729")
 @given(strategies.tensors(strategies.small_dtypes()))
 def test_sizes_are_those_of_numpy(array: np.ndarray[Any, Any]) -> None:
     """The size of a tensor of whole bytes is that of the array in memory."""

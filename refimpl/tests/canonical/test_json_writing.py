@@ -92,7 +92,7 @@ class Many(list[Any]):
 # Limits and cost
 
 
-@pytest.mark.clause("L-2", "L-3", "L-1")
+@pytest.mark.clause("L-2@76176e", "L-3@a15eb3", "L-1@edac1f")
 def test_documents_and_strings_beyond_a_limit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Size of document and string are checked in bytes of UTF-8, when reading and when writing."""
 
@@ -112,7 +112,7 @@ def test_documents_and_strings_beyond_a_limit_are_refused(monkeypatch: pytest.Mo
     assert json.decode(json.encode({"a": "é1234567"}), where="x", limits=enough) == {"a": "é1234567"}
 
 
-@pytest.mark.clause("X-2", "E-2")
+@pytest.mark.clause("X-2@ca2f55", "E-2@310409")
 @pytest.mark.parametrize(
     "data",
     [

@@ -20,7 +20,7 @@ from etui.limits import DEFAULT_LIMITS, Limits
 from etui.testing import values as strategies
 
 
-@pytest.mark.clause("B-1", "B-2", "B-3", "B-4", "B-5", "B-9", "D-5")
+@pytest.mark.clause("B-1@ddbf33", "B-2@61a878", "B-3@64d9bb", "B-4@1dffb2", "B-5@d7165c", "B-9@8eafc1", "D-5@94980c")
 @given(strategies.msgpack_documents())
 def test_documents_come_back(document: dict[str, Any]) -> None:
     """A tree has one form, which the strict reader and the msgpack library read as that tree."""
@@ -32,7 +32,7 @@ def test_documents_come_back(document: dict[str, Any]) -> None:
     assert equal(library.unpackb(data, ext_hook=lambda _, name: StoredTensor(name.decode())), document)
 
 
-@pytest.mark.clause("B-8")
+@pytest.mark.clause("B-8@b1194e")
 @given(strategies.msgpack_documents())
 def test_keys_are_sorted_by_utf8(document: dict[str, Any]) -> None:
     """The order in which a dict was filled does not matter, and its keys are written by the order of their UTF-8."""
@@ -76,7 +76,7 @@ FORMATS = {
 }
 
 
-@pytest.mark.clause("B-2", "B-3", "B-4", "B-9")
+@pytest.mark.clause("B-2@61a878", "B-3@64d9bb", "B-4@1dffb2", "B-9@8eafc1")
 @pytest.mark.parametrize(("form", "value"), FORMATS.items())
 def test_each_value_has_the_shortest_format(form: str, value: Any) -> None:
     """A value at the bound of a format is written in the shortest one that holds it."""
@@ -85,7 +85,7 @@ def test_each_value_has_the_shortest_format(form: str, value: Any) -> None:
     assert equal(msgpack.decode(data, where="x")["a"], value)
 
 
-@pytest.mark.clause("B-4")
+@pytest.mark.clause("B-4@1dffb2")
 @pytest.mark.parametrize(
     ("length", "text", "data", "array", "count"),
     [
@@ -109,7 +109,7 @@ def test_lengths_have_the_shortest_format(length: int, text: str, data: str, arr
         assert msgpack.decode(raw, where="x") == {"a": value}
 
 
-@pytest.mark.clause("B-3")
+@pytest.mark.clause("B-3@64d9bb")
 @given(st.integers(1, 2**52 - 1), st.booleans())
 def test_every_nan_is_written_as_one(payload: int, negative: bool) -> None:
     """A NaN of any payload and sign has the canonical bits in a document."""
@@ -126,26 +126,26 @@ def cases(mark: pytest.MarkDecorator, code: str, *documents: str) -> list[Any]:
 A = "81a161"
 CASES = [
     *cases(
-        pytest.mark.clause("B-1"),
+        pytest.mark.clause("B-1@ddbf33"),
         "msgpack-syntax",
         *("", "c0", "90", "00", "a161", "c400", "cb3ff8000000000000", "d40161", "c1", A + "c1"),
         *(A, "8000", "8080", A + "0000", "81", "81a1", "82a16100", "82a16100a1", A + "cb00", A + "cd00", "de", "c7"),
     ),
     *cases(
-        pytest.mark.clause("B-2"),
+        pytest.mark.clause("B-2@61a878"),
         "msgpack-not-canonical",
         *(A + "cc00", A + "cc7f", A + "cd00ff", A + "ce0000ffff", A + "cf00000000ffffffff", A + "d000", A + "d07f"),
         *(A + "d0ff", A + "d0e0", A + "d1ff80", A + "d10080", A + "d2ffff8000", A + "d3ffffffff80000000"),
         A + "d30000000000000001",
     ),
     *cases(
-        pytest.mark.clause("B-3"),
+        pytest.mark.clause("B-3@64d9bb"),
         "msgpack-not-canonical",
         *(A + "ca00000000", A + "ca3fc00000", A + "ca7fc00000", A + "cb7ff8000000000001", A + "cbfff8000000000000"),
         *(A + "cb7ff0000000000001", A + "cbffffffffffffffff"),
     ),
     *cases(
-        pytest.mark.clause("B-4"),
+        pytest.mark.clause("B-4@1dffb2"),
         "msgpack-not-canonical",
         *(A + "d900", A + "d90161", A + "da0000", A + "da001f" + "61" * 31, A + "db00000000", "81d90161" + "00"),
         *(A + "c50000", A + "c60000000161", A + "dc0000", A + "dc000100", A + "dd00000000", "de0000", "df00000000"),
@@ -153,42 +153,42 @@ CASES = [
         *(A + "c7100161" + "61" * 15, A + "c8000101" + "61"),
     ),
     *cases(
-        pytest.mark.clause("B-5"),
+        pytest.mark.clause("B-5@d7165c"),
         "msgpack-encoding",
         *(A + "a1ff", A + "a1c3", A + "a2c080", A + "a3eda080", A + "a6eda080edb080", "81a1ff00", A + "a4f4908080"),
     ),
     *cases(
-        pytest.mark.clause("B-6"),
+        pytest.mark.clause("B-6@08d283"),
         "msgpack-key",
         *("810000", "81c000", "81c3c3", "81c4016100", "81cb3ff800000000000000", "819000", "818000", "81d4016100"),
         *(A + "810000", "82a161000000", "82a16100c40161" + "00"),
     ),
     *cases(
-        pytest.mark.clause("B-7"),
+        pytest.mark.clause("B-7@b2e0ed"),
         "msgpack-duplicate-key",
         *("82a16100a16100", "82a16100a16101", "83a16100a16200a16100", A + "82a000a000", "82a000a000"),
     ),
     *cases(
-        pytest.mark.clause("B-8"),
+        pytest.mark.clause("B-8@b1194e"),
         "msgpack-not-canonical",
         *("82a16200a16100", "82a2616100a16100", A + "82a16200a16100", "82a2c3a900a16500", "83a16100a16300a16200"),
         "82a4f09f988000a3efacb300",
     ),
     *cases(
-        pytest.mark.clause("B-9"),
+        pytest.mark.clause("B-9@8eafc1"),
         "msgpack-extension",
         *(A + "d40061", A + "d40261", A + "d4ff00", A + "d6ff00000000", A + "d7ff0000000000000000", A + "d47f61"),
         *(A + "c70cff" + "00" * 12, A + "c70000", A + "d401ff", A + "d501c3c3", A + "d6018080" + "8080"),
     ),
     *cases(
-        pytest.mark.clause("B-10"),
+        pytest.mark.clause("B-10@2807e6"),
         "msgpack-syntax",
         *(A + "a2", A + "bf61", A + "d9ff", A + "daffff", A + "dbffffffff", A + "c4ff", A + "c5ffff", A + "c6ffffffff"),
         *(A + "91", A + "dcffff00", A + "ddffffffff00", A + "81", A + "deffff", A + "dfffffffff", "dfffffffff", "8f"),
         *(A + "d401", A + "d801", A + "c7ff01", A + "c8ffff01", A + "c9ffffffff01", A + "9200", A + "81a161"),
     ),
     *cases(
-        pytest.mark.clause("B-11"),
+        pytest.mark.clause("B-11@bf4fe0"),
         "msgpack-depth",
         *(
             A + "91" * 128 + "00",
@@ -212,7 +212,7 @@ def test_other_documents_are_refused(data: str, code: str) -> None:
     assert len(str(refusal.value)) < 500
 
 
-@pytest.mark.clause("E-1")
+@pytest.mark.clause("E-1@c976f4")
 @pytest.mark.parametrize(
     ("data", "byte"),
     [(A + "cc00", 3), ("82a16200a16100", 4), (A + "92a161a2c3ff", 7), ("8000", 1), (A + "9100" + "00", 5)],
@@ -224,7 +224,7 @@ def test_the_place_of_a_fault_is_reported(data: str, byte: int) -> None:
     assert refusal.value.where == f"x, byte {byte}"
 
 
-@pytest.mark.clause("B-11")
+@pytest.mark.clause("B-11@bf4fe0")
 def test_the_limit_of_depth_is_exact() -> None:
     """A document of 128 levels is read and written, and one more level is refused."""
     data = bytes.fromhex(A + "91" * 127 + "00")
@@ -236,7 +236,7 @@ def test_the_limit_of_depth_is_exact() -> None:
         msgpack.decode(bytes.fromhex(A + "90"), where="x", limits=replace(DEFAULT_LIMITS, depth=1))
 
 
-@pytest.mark.clause("B-10", "X-2")
+@pytest.mark.clause("B-10@2807e6", "X-2@ca2f55")
 @pytest.mark.parametrize(("kind", "size"), [("dd", 1), ("df", 2), ("db", 1), ("c6", 1)])
 def test_nothing_is_allocated_for_declared_lengths(kind: str, size: int) -> None:
     """A hundred nested lengths, each as large as the bytes left allow, cost no memory for what is not there."""
@@ -257,7 +257,7 @@ def test_nothing_is_allocated_for_declared_lengths(kind: str, size: int) -> None
     assert peak < 30 * len(tail)
 
 
-@pytest.mark.clause("E-2", "D-6")
+@pytest.mark.clause("E-2@310409", "D-6@2ef66e")
 @given(strategies.msgpack_documents(), st.data())
 def test_damaged_documents_are_refused_or_canonical(document: dict[str, Any], data: st.DataObject) -> None:
     """A document with bytes changed, cut out or put in is refused with a code, or is the canonical form of another."""
@@ -272,7 +272,7 @@ def test_damaged_documents_are_refused_or_canonical(document: dict[str, Any], da
     assert msgpack.encode(tree) == damaged
 
 
-@pytest.mark.clause("E-2")
+@pytest.mark.clause("E-2@310409")
 @given(st.binary(max_size=40))
 def test_any_bytes_are_refused_or_canonical(data: bytes) -> None:
     """No bytes make the reader raise anything but a coded refusal."""
@@ -284,7 +284,7 @@ def test_any_bytes_are_refused_or_canonical(data: bytes) -> None:
         assert msgpack.encode(tree) == document
 
 
-@pytest.mark.clause("L-1", "L-2", "L-3")
+@pytest.mark.clause("L-1@edac1f", "L-2@76176e", "L-3@a15eb3")
 def test_documents_and_strings_beyond_a_limit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Size of document, string, byte string and name is checked in bytes, when reading and when writing."""
 

@@ -41,7 +41,7 @@ APPENDIX_B = {
 }
 
 
-@pytest.mark.clause("J-6")
+@pytest.mark.clause("J-6@c73cf7")
 @pytest.mark.parametrize("bits", APPENDIX_B)
 def test_the_samples_of_rfc_8785(bits: str) -> None:
     """Each number of appendix B of RFC 8785 has the text that stands there."""
@@ -49,7 +49,7 @@ def test_the_samples_of_rfc_8785(bits: str) -> None:
     assert float_text(value) == APPENDIX_B[bits]
 
 
-@pytest.mark.clause("J-6")
+@pytest.mark.clause("J-6@c73cf7")
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_texts_of_floats_have_the_form_of_ecmascript(value: float) -> None:
     """The text gives back the number, has the digits of the shortest form, and no exponent from 1e-6 to below 1e21."""
@@ -73,7 +73,7 @@ def is_shortest(text: str, value: float) -> bool:
         return abs(value) not in (float(below), float(below + step))
 
 
-@pytest.mark.clause("J-6")
+@pytest.mark.clause("J-6@c73cf7")
 @given(st.floats())
 def test_reading_the_text_of_a_float_gives_its_bits(value: float) -> None:
     """A float that a document can hold is read from its text alone, and others are not read at all."""

@@ -56,7 +56,7 @@ def place_in_manifest(model: etui.Model, value: Any) -> None:
 PLACES = (place_in_config, place_in_training, place_in_optimizer, place_in_state, place_in_manifest)
 
 
-@pytest.mark.clause("V-10")
+@pytest.mark.clause("V-10@c191c2")
 @pytest.mark.parametrize("holder", HOLDERS)
 @pytest.mark.parametrize("kind", REFERENCES)
 def test_references_lead_to_what_is_there(
@@ -79,7 +79,7 @@ def test_references_lead_to_what_is_there(
             etui.open(tmp_path / f"bad{number}.etui")
 
 
-@pytest.mark.clause("V-10")
+@pytest.mark.clause("V-10@c191c2")
 @pytest.mark.parametrize("place", [place_in_config, place_in_training, place_in_manifest])
 def test_stored_tensors_are_those_of_the_document(place: Callable[[etui.Model, Any], None], tmp_path: Path) -> None:
     """A document without an index of tensors has no stored tensor, not even one that another document has."""
@@ -89,7 +89,7 @@ def test_stored_tensors_are_those_of_the_document(place: Callable[[etui.Model, A
         etui.save(model, tmp_path / "bad.etui")
 
 
-@pytest.mark.clause("V-10")
+@pytest.mark.clause("V-10@c191c2")
 def test_variables_need_not_be_there_without_weights(tmp_path: Path) -> None:
     """A config alone may name the variables that its weights, which are elsewhere, have."""
     module = etui.Module("m", op="keras:Dense", attrs={"x": VariableRef("elsewhere/kernel")})
@@ -99,7 +99,7 @@ def test_variables_need_not_be_there_without_weights(tmp_path: Path) -> None:
         assert model.config.model.attrs == {"x": VariableRef("elsewhere/kernel")}
 
 
-@pytest.mark.clause("D-1")
+@pytest.mark.clause("D-1@2c2de7")
 def test_variables_are_known_by_their_paths(tmp_path: Path) -> None:
     """A variable has the same elements and role under its path wherever it stands in the order and in the files."""
     arrays = {f"block_{number}/kernel": np.full(3, number, np.float32) for number in range(6)}

@@ -22,7 +22,7 @@ from etui.testing import values as strategies
 NAN = math.nan
 
 
-@pytest.mark.clause("V-1", "V-2", "V-3", "V-4", "D-5", "D-9")
+@pytest.mark.clause("V-1@a55e7e", "V-2@0ac5d0", "V-3@bc68be", "V-4@4cc66a", "D-5@94980c", "D-9@84c729")
 @given(strategies.values())
 def test_values_come_back_from_json(value: Any) -> None:
     """A value has one JSON form, which reads back as the same types and bits."""
@@ -32,7 +32,7 @@ def test_values_come_back_from_json(value: Any) -> None:
     assert json.encode({"v": v.to_json(back)}) == data
 
 
-@pytest.mark.clause("V-1", "V-2", "V-3", "V-4", "D-5", "D-9")
+@pytest.mark.clause("V-1@a55e7e", "V-2@0ac5d0", "V-3@bc68be", "V-4@4cc66a", "D-5@94980c", "D-9@84c729")
 @given(strategies.values())
 def test_values_come_back_from_messagepack(value: Any) -> None:
     """A value has one MessagePack form, which reads back as the same types and bits."""
@@ -42,7 +42,7 @@ def test_values_come_back_from_messagepack(value: Any) -> None:
     assert msgpack.encode({"v": v.to_msgpack(back)}) == data
 
 
-@pytest.mark.clause("B-12")
+@pytest.mark.clause("B-12@f5befb")
 @given(strategies.values())
 def test_the_json_view_of_messagepack_is_the_json_of_the_value(value: Any) -> None:
     """Both forms of a value lead to each other without the value itself."""
@@ -51,7 +51,7 @@ def test_the_json_view_of_messagepack_is_the_json_of_the_value(value: Any) -> No
     assert msgpack.encode({"v": v.from_json_view(view, "x")}) == msgpack.encode({"v": tree})
 
 
-@pytest.mark.clause("B-12")
+@pytest.mark.clause("B-12@f5befb")
 def test_the_json_view_covers_whole_documents() -> None:
     """Fields outside of values are seen as their numbers, and names that look like tags stay names."""
     tree = {"step": 2**60, "rate": 1.0, "slots": {"$stored": {"m": v.StoredTensor("a/m")}, "$tensor": {"data": 0.5}}}
@@ -119,7 +119,7 @@ FORMS: list[tuple[Any, Any, Any]] = [
 ]
 
 
-@pytest.mark.clause("V-1", "V-2", "V-3", "V-4", "V-7")
+@pytest.mark.clause("V-1@a55e7e", "V-2@0ac5d0", "V-3@bc68be", "V-4@4cc66a", "V-7@1fd7aa")
 @pytest.mark.parametrize(("value", "in_json", "in_msgpack"), FORMS, ids=lambda form: repr(form)[:40])
 def test_each_value_has_the_form_of_the_table(value: Any, in_json: Any, in_msgpack: Any) -> None:
     """Each row of the table of values is written and read as it stands there, in both kinds of documents."""
@@ -129,7 +129,7 @@ def test_each_value_has_the_form_of_the_table(value: Any, in_json: Any, in_msgpa
     assert v.equal(v.from_msgpack(in_msgpack, "x"), value)
 
 
-@pytest.mark.clause("V-9", "X-1")
+@pytest.mark.clause("V-9@19ad5e", "X-1@06793e")
 def test_objects_are_data(monkeypatch: pytest.MonkeyPatch) -> None:
     """An object of any class is read, looked at and written without an import or a look-up of the class."""
     tree = {"$object": {"class": "custom:os>system", "config": {"args": ["echo"], "module": "antigravity"}}}
@@ -149,7 +149,7 @@ def test_objects_are_data(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(sys.modules) == before
 
 
-@pytest.mark.clause("D-9", "V-7")
+@pytest.mark.clause("D-9@84c729", "V-7@1fd7aa")
 @pytest.mark.parametrize(
     "array",
     [
@@ -229,7 +229,7 @@ def test_faulty_names_and_arrays_are_not_written(value: Any, code: str) -> None:
     assert refusal.value.code == code
 
 
-@pytest.mark.clause("V-4")
+@pytest.mark.clause("V-4@4cc66a")
 def test_maps_that_no_dict_can_hold_come_back() -> None:
     """Keys that Python takes as equal, or cannot hash, stay apart."""
     trees: list[dict[str, list[Any]]] = [

@@ -204,7 +204,7 @@ def test_verify_finds_a_changed_byte(run: Run, run_json: Run) -> None:
     assert run("validate", "changed").code == 0
 
 
-@pytest.mark.clause("F-1")
+@pytest.mark.clause("F-1@9398f0")
 def test_what_is_unsafe_has_an_exit_code_of_its_own(run: Run, run_json: Run, unsafe: str) -> None:
     """A part that leads out of the artifact is refused with 3 by every command that opens it."""
     commands = [["verify", unsafe], ["inspect", unsafe], ["convert", unsafe, "b.etui"], ["diff", unsafe, unsafe]]

@@ -46,7 +46,7 @@ def data_parts(parts: Parts) -> dict[str, list[str]]:
     return {name: list(stored(data)) for name, data in parts.items() if role_of(name) == "data"}
 
 
-@pytest.mark.clause("W-11", "W-23")
+@pytest.mark.clause("W-11@07412f", "W-23@e753ac")
 def test_tensors_are_named_after_what_they_hold_and_lie_in_one_part_per_document() -> None:
     """A variable, a component, a component's component and a chunk have the names of the clause, in one data part."""
     weights = Weights()
@@ -73,7 +73,7 @@ def test_tensors_are_named_after_what_they_hold_and_lie_in_one_part_per_document
     }
 
 
-@pytest.mark.clause("S-8", "W-23")
+@pytest.mark.clause("S-8@822e27", "W-23@e753ac")
 def test_a_document_without_tensors_has_no_data_part() -> None:
     """Weights without variables make no data part, and open again."""
     parts = parts_of(Model(weights=Weights()))
@@ -81,7 +81,7 @@ def test_a_document_without_tensors_has_no_data_part() -> None:
     assert etui.open(parts).weights == Weights()
 
 
-@pytest.mark.clause("W-24")
+@pytest.mark.clause("W-24@f3cde1")
 @pytest.mark.parametrize(
     ("sizes", "limit", "shards"),
     [
@@ -106,7 +106,7 @@ def test_shards_are_filled_in_order(sizes: tuple[int, ...], limit: int, shards: 
     assert [sorted(keys) for keys in found.values()] == shards
 
 
-@pytest.mark.clause("W-24", "H-8")
+@pytest.mark.clause("W-24@f3cde1", "H-8@5fca10")
 @given(containers.weights(min_size=1), st.integers(1, 64))
 def test_sharding_changes_no_tensor(weights: Weights, limit: int) -> None:
     """A model in shards is the same model, has the same bytes in shards again, and the plain ones without."""
@@ -117,7 +117,7 @@ def test_sharding_changes_no_tensor(weights: Weights, limit: int) -> None:
         assert parts_of(sharded) == plain
 
 
-@pytest.mark.clause("W-24")
+@pytest.mark.clause("W-24@f3cde1")
 def test_slots_are_sharded_in_the_order_of_their_names() -> None:
     """The tensors of an optimizer go into shards by the UTF-8 bytes of their names."""
     names = ["\U0001f600", "z", "\uff5e", "a"]
@@ -137,7 +137,7 @@ def test_a_shard_size_below_one_is_refused() -> None:
         assert refused_with(lambda size=size: parts_of(Model(weights=of_sizes(1)), size)) == "writer-misuse"  # type: ignore[misc]
 
 
-@pytest.mark.clause("W-25")
+@pytest.mark.clause("W-25@cc0d90")
 def test_a_shard_begins_where_the_header_would_pass_its_limit() -> None:
     """The bound is the length of the name's canonical JSON, 128, and 20 per dimension for each tensor."""
     weights = Weights()
@@ -151,7 +151,7 @@ def test_a_shard_begins_where_the_header_would_pass_its_limit() -> None:
         assert len(data_parts(parts)) == shards, limit
 
 
-@pytest.mark.clause("W-12", "S-1", "S-2", "S-5")
+@pytest.mark.clause("W-12@017a0e", "S-1@7a8738", "S-2@bbb8f5", "S-5@ace57a")
 @given(containers.weights(min_size=1))
 def test_a_data_part_is_read_by_the_safetensors_library(weights: Weights) -> None:
     """The official library reads every tensor's dtype, shape and bytes, and the layout is aligned and without gaps."""
@@ -177,7 +177,7 @@ def test_a_data_part_is_read_by_the_safetensors_library(weights: Weights) -> Non
     assert all(before[1] == after[0] for before, after in pairwise(spans))
 
 
-@pytest.mark.clause("W-12")
+@pytest.mark.clause("W-12@017a0e")
 def test_every_chunk_has_the_digest_of_its_bytes() -> None:
     """The digests that documents give of their tensors are those of the bytes in the data parts, and differ."""
     model = Model(weights=of_sizes(3, 5))

@@ -16,7 +16,7 @@ from etui.model import Blob, Model
 from etui.testing.hostile import parts_of, refused_with
 
 
-@pytest.mark.clause("W-14", "W-15")
+@pytest.mark.clause("W-14@118588", "W-15@6a19ba")
 def test_weights_are_a_mapping_that_follows_aliases() -> None:
     """Indexing resolves aliases; length and iteration count variables, in the model's order."""
     weights = Weights()
@@ -34,7 +34,7 @@ def test_weights_are_a_mapping_that_follows_aliases() -> None:
         weights["other"]
 
 
-@pytest.mark.clause("D-1", "D-2")
+@pytest.mark.clause("D-1@2c2de7", "D-2@f37157")
 def test_a_path_is_taken_once() -> None:
     """A variable under a path or alias that is there, or under what is no path, is refused."""
     weights = Weights()
@@ -49,7 +49,7 @@ def test_a_path_is_taken_once() -> None:
     assert list(weights) == ["a"]
 
 
-@pytest.mark.clause("C-2", "C-15")
+@pytest.mark.clause("C-2@1c195b", "C-15@33b2a1")
 def test_modules_are_walked_and_found_by_their_paths() -> None:
     """The walk gives each module before its children, in list order; the root has the empty path."""
     leaves = [Module("x", op="a:b"), Module("y", op="a:b")]
@@ -63,7 +63,7 @@ def test_modules_are_walked_and_found_by_their_paths() -> None:
             config.find(path)
 
 
-@pytest.mark.clause("O-7", "O-13")
+@pytest.mark.clause("O-7@a041bd", "O-13@c49fe4")
 def test_optimizers_are_walked_with_those_that_they_wrap() -> None:
     """Each optimizer has its place, a wrapped one below the other's, and lists its variables in its own order."""
     inner = Optimizer("a:SGD", groups=[Group(["b"]), Group(["a", "c"])])
@@ -89,7 +89,7 @@ def test_a_model_without_files_is_closed_like_one_with() -> None:
     Model().close()
 
 
-@pytest.mark.clause("H-8", "D-5")
+@pytest.mark.clause("H-8@5fca10", "D-5@94980c")
 def test_the_fingerprint_of_a_document_is_that_of_its_content() -> None:
     """Fingerprints do not depend on shards, do on values, and are none for documents that are not there."""
     weights = Weights()

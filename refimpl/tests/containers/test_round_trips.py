@@ -36,21 +36,33 @@ def survives(model: Model) -> bool:
         return same(opened, model) and parts_of(opened) == parts
 
 
-@pytest.mark.clause("D-1", "D-5", "W-1", "W-2", "W-3", "W-14", "R-1")
+@pytest.mark.clause("D-1@2c2de7", "D-5@94980c", "W-1@81776a", "W-2@bf5002", "W-3@4ab185", "W-14@118588", "R-1@3d2da9")
 @given(containers.weights())
 def test_weights_come_back_bit_for_bit(weights: Weights) -> None:
     """Paths, order, roles, flags, aliases and every bit of the tensors survive, and writing twice gives the same."""
     assert survives(Model(weights=weights))
 
 
-@pytest.mark.clause("D-5", "C-1", "C-2", "C-3", "C-5", "C-10", "C-11", "C-12", "C-13", "C-14", "C-16")
+@pytest.mark.clause(
+    "D-5@94980c",
+    "C-1@dd6453",
+    "C-2@1c195b",
+    "C-3@59fafa",
+    "C-5@649a6c",
+    "C-10@b7635b",
+    "C-11@695e1b",
+    "C-12@ba0ef6",
+    "C-13@fc15f0",
+    "C-14@f295e4",
+    "C-16@f3c92d",
+)
 @given(containers.configs())
 def test_a_config_comes_back_as_it_was(config: Config) -> None:
     """Modules of every kind and unknown op, their order, graphs, sharing, values and residue survive."""
     assert survives(Model(config=config))
 
 
-@pytest.mark.clause("D-5", "T-1", "T-2", "T-3")
+@pytest.mark.clause("D-5@94980c", "T-1@bb58c9", "T-2@1147ab", "T-3@fa1d97")
 @given(containers.trainings())
 def test_training_comes_back_as_it_was(training: Training) -> None:
     """Losses, metrics, weightings, precision, options and residue survive."""
@@ -59,7 +71,20 @@ def test_training_comes_back_as_it_was(training: Training) -> None:
 
 
 @pytest.mark.clause(
-    "D-5", "O-1", "O-2", "O-4", "O-5", "O-6", "O-7", "O-8", "O-9", "O-12", "O-13", "O-14", "O-15", "O-16"
+    "D-5@94980c",
+    "O-1@219480",
+    "O-2@941acb",
+    "O-4@fba7c5",
+    "O-5@06fdad",
+    "O-6@3df4ac",
+    "O-7@a041bd",
+    "O-8@1d677f",
+    "O-9@4b191f",
+    "O-12@e1282c",
+    "O-13@c49fe4",
+    "O-14@164285",
+    "O-15@8fa8b4",
+    "O-16@b9348c",
 )
 @given(containers.optimizer_states())
 def test_the_state_of_optimizers_comes_back_bit_for_bit(optimizer: OptimizerState) -> None:
@@ -67,14 +92,14 @@ def test_the_state_of_optimizers_comes_back_bit_for_bit(optimizer: OptimizerStat
     assert survives(Model(weights=optimized(), optimizer=optimizer))
 
 
-@pytest.mark.clause("D-5", "R-1", "R-2", "R-3", "R-4")
+@pytest.mark.clause("D-5@94980c", "R-1@3d2da9", "R-2@d02840", "R-3@f088eb", "R-4@6e14c2")
 @given(containers.states())
 def test_other_state_comes_back_bit_for_bit(state: State) -> None:
     """Counters, generators, metrics, positions, the caller's values and residue survive."""
     assert survives(Model(weights=Weights(), state=state))
 
 
-@pytest.mark.clause("D-5", "M-7")
+@pytest.mark.clause("D-5@94980c", "M-7@f9c1ab")
 def test_the_same_content_gives_the_same_bytes_however_it_was_made() -> None:
     """Maps filled in another order, arrays in another memory layout and lazy tensors give the same artifact."""
     kernel = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -92,7 +117,7 @@ def test_the_same_content_gives_the_same_bytes_however_it_was_made() -> None:
     assert parts_of(models[0]) == parts_of(models[1])
 
 
-@pytest.mark.clause("M-1", "J-7", "B-1")
+@pytest.mark.clause("M-1@517769", "J-7@920d0a", "B-1@ddbf33")
 def test_documents_are_canonical() -> None:
     """What a writer makes of each document decodes as canonical, and encodes to the same bytes again."""
     weights = optimized()

@@ -36,7 +36,7 @@ def boxes(draw: st.DrawFn, shape: tuple[int, ...]) -> tuple[slice, ...]:
     return tuple(slice(*pair) for pair in bounds[: draw(st.integers(0, len(shape)))])
 
 
-@pytest.mark.clause("D-9", "W-18", "W-19")
+@pytest.mark.clause("D-9@84c729", "W-18@3e4d03", "W-19@30ac02")
 @given(values.dtypes().flatmap(lambda name: st.tuples(st.just(name), values.tensors(st.just(name)))))
 def test_an_array_of_any_dtype_comes_back_bit_for_bit(case: tuple[str, Array]) -> None:
     """Each dtype of the table keeps every bit of an array through its encoding, and the result cannot be written to."""
@@ -48,7 +48,7 @@ def test_an_array_of_any_dtype_comes_back_bit_for_bit(case: tuple[str, Array]) -
     assert not tensor.numpy().flags.writeable
 
 
-@pytest.mark.clause("D-9")
+@pytest.mark.clause("D-9@84c729")
 @pytest.mark.parametrize("dtype", [">f4", ">i2", ">u8", ">c16"])
 def test_big_endian_arrays_are_stored_little_endian(dtype: str) -> None:
     """An array in the other byte order, or in another memory order, gives the same tensor as the plain one."""
@@ -112,7 +112,7 @@ def test_a_lazy_tensor_is_made_whenever_it_is_read_and_held_to_its_promise() -> 
         assert refused_with(promised.numpy) == "tensor-promise"
 
 
-@pytest.mark.clause("W-7", "W-13")
+@pytest.mark.clause("W-7@e4bdc3", "W-13@322181")
 @given(st.data(), strategies.tensors())
 def test_any_box_of_a_tensor_is_that_of_the_whole(data: st.DataObject, tensor: Tensor) -> None:
     """Any sub-box of any tensor, in chunks or not, holds the elements that the whole tensor has there."""
@@ -120,7 +120,7 @@ def test_any_box_of_a_tensor_is_that_of_the_whole(data: st.DataObject, tensor: T
     assert same_elements(tensor.read(box), tensor.numpy()[box] if box else tensor.numpy())
 
 
-@pytest.mark.clause("W-13")
+@pytest.mark.clause("W-13@322181")
 @given(st.data(), strategies.chunked_tensors())
 def test_reading_a_box_reads_the_chunks_that_meet_it_and_no_other(data: st.DataObject, tensor: Tensor) -> None:
     """Each chunk is read exactly if it shares an element with the box."""
@@ -159,7 +159,7 @@ def test_a_box_of_another_form_is_refused() -> None:
     assert tensor.read([slice(2, 0)]).shape == (0, 2)
 
 
-@pytest.mark.clause("W-6", "W-7", "L-2")
+@pytest.mark.clause("W-6@95679b", "W-7@e4bdc3", "L-2@76176e")
 def test_chunks_that_do_not_cover_the_tensor_once_are_refused() -> None:
     """Gaps, overlaps, chunks outside, empty ones, ones of another rank or dtype, and too many cuts have their codes."""
     ones = np.ones
@@ -183,7 +183,7 @@ def test_chunks_that_do_not_cover_the_tensor_once_are_refused() -> None:
         assert refused_with(partial(Tensor.chunked, "float64", shape, chunks)) == code
 
 
-@pytest.mark.clause("W-7")
+@pytest.mark.clause("W-7@e4bdc3")
 def test_a_pinwheel_of_chunks_covers_a_square() -> None:
     """Five chunks that no straight cut makes, and that cover each element once, are taken."""
     whole = np.arange(9).reshape(3, 3)
@@ -192,7 +192,7 @@ def test_a_pinwheel_of_chunks_covers_a_square() -> None:
     assert same_elements(Tensor.chunked("int64", (3, 3), chunks).numpy(), whole)
 
 
-@pytest.mark.clause("E-2")
+@pytest.mark.clause("E-2@310409")
 def test_a_cover_that_cuts_many_dimensions_is_checked_at_once() -> None:
     """A few chunks that cut many dimensions cost no more than their number, though their corners are millions."""
     shape = (2,) * 18
@@ -200,7 +200,7 @@ def test_a_cover_that_cuts_many_dimensions_is_checked_at_once() -> None:
     assert refused_with(partial(Tensor.chunked, "int8", shape, chunks)) == "chunk-cover"
 
 
-@pytest.mark.clause("W-21")
+@pytest.mark.clause("W-21@38877b")
 @given(strategies.quantized_tensors())
 def test_a_quantized_tensor_is_computed_in_binary64_and_rounded_once(tensor: Tensor) -> None:
     """Every element is (value - zero point) x scale of its block in binary64, rounded once to the logical dtype."""
@@ -217,7 +217,7 @@ def test_a_quantized_tensor_is_computed_in_binary64_and_rounded_once(tensor: Ten
             assert exact.tobytes() == found[index].tobytes() or (np.isnan(exact) and np.isnan(found[index]))
 
 
-@pytest.mark.clause("W-17", "W-20", "W-22")
+@pytest.mark.clause("W-17@318438", "W-20@119ff3", "W-22@d85c62")
 def test_components_that_do_not_fit_are_refused_when_a_tensor_is_made() -> None:
     """Scales of another rank or that do not divide, float values, and other zero points are refused."""
     eight, half = Tensor.of(np.zeros((4, 2), np.int8)), Tensor.of(np.zeros((1, 2), np.float32))
@@ -238,7 +238,7 @@ def test_components_that_do_not_fit_are_refused_when_a_tensor_is_made() -> None:
     assert Tensor.quantized(nibbles, half, zero, dtype="bfloat16").numpy().shape == (4, 2)
 
 
-@pytest.mark.clause("D-8")
+@pytest.mark.clause("D-8@918f53")
 def test_a_bool_byte_is_zero_or_one() -> None:
     """The bytes 0 and 1 are bools, and any other byte is refused, however it got into an array."""
     check_bools(memoryview(bytes([0, 1, 1])), "here")

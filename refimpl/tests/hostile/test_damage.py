@@ -61,7 +61,7 @@ def flips(data: bytes) -> Iterator[bytes]:
             yield bytes(changed)
 
 
-@pytest.mark.clause("H-7", "E-2", "E-4")
+@pytest.mark.clause("H-7@2b485b", "E-2@310409", "E-4@f8514f")
 def test_every_flipped_bit_of_a_packed_artifact_is_found(tmp_path: Path) -> None:
     """Full verification refuses the packed form with any single bit of it changed."""
     data = packed(tmp_path)
@@ -72,7 +72,7 @@ def test_every_flipped_bit_of_a_packed_artifact_is_found(tmp_path: Path) -> None
     assert codes["digest-mismatch"] > 1000
 
 
-@pytest.mark.clause("H-7", "E-2")
+@pytest.mark.clause("H-7@2b485b", "E-2@310409")
 def test_every_flipped_bit_of_a_part_is_found() -> None:
     """Full verification refuses any single changed bit of any part but the manifest, as not of its digest."""
     count = 0
@@ -83,7 +83,7 @@ def test_every_flipped_bit_of_a_part_is_found() -> None:
     assert count > 10_000
 
 
-@pytest.mark.clause("H-8", "E-2")
+@pytest.mark.clause("H-8@5fca10", "E-2@310409")
 def test_every_flipped_bit_of_the_manifest_is_refused_or_gives_another_identity() -> None:
     """A changed manifest is refused, or it is that of another artifact: the identity differs."""
     refused, other = 0, 0
@@ -98,7 +98,7 @@ def test_every_flipped_bit_of_the_manifest_is_refused_or_gives_another_identity(
     assert other < 8 * len("application/octet-stream") < refused
 
 
-@pytest.mark.clause("Z-11", "E-2")
+@pytest.mark.clause("Z-11@9cbdd6", "E-2@310409")
 def test_every_truncation_of_a_packed_artifact_is_refused(tmp_path: Path) -> None:
     """The packed form without its last bytes, however many, is refused when it is opened, as truncated."""
     data = packed(tmp_path)
@@ -106,7 +106,7 @@ def test_every_truncation_of_a_packed_artifact_is_refused(tmp_path: Path) -> Non
     assert codes == {"zip-truncated"}
 
 
-@pytest.mark.clause("F-4", "E-2")
+@pytest.mark.clause("F-4@8c1cdb", "E-2@310409")
 def test_every_truncation_of_a_part_is_refused() -> None:
     """A file without its last bytes is refused when the artifact is opened."""
     count = 0
@@ -118,7 +118,7 @@ def test_every_truncation_of_a_part_is_refused() -> None:
     assert count > 2_500
 
 
-@pytest.mark.clause("F-2", "F-3", "P-2")
+@pytest.mark.clause("F-2@9d4da6", "F-3@bbe75c", "P-2@0bdadc")
 def test_every_missing_part_is_missed() -> None:
     """Without any one of its parts an artifact is refused when it is opened."""
     for name in BASE:
@@ -128,7 +128,7 @@ def test_every_missing_part_is_missed() -> None:
         )
 
 
-@pytest.mark.clause("F-5")
+@pytest.mark.clause("F-5@162e12")
 def test_an_unlisted_part_is_found_by_full_verification_alone() -> None:
     """A part that the manifest does not list does not hinder opening, and is refused by a full verification."""
     parts = BASE | {"assets/b": b"more"}
@@ -137,7 +137,7 @@ def test_an_unlisted_part_is_found_by_full_verification_alone() -> None:
     assert examine(parts).code == "part-unlisted"
 
 
-@pytest.mark.clause("H-7")
+@pytest.mark.clause("H-7@2b485b")
 def test_parts_of_another_artifact_are_found() -> None:
     """A data part of the same size with other numbers, moved in from another artifact, is found."""
     weights = Weights()
@@ -148,7 +148,7 @@ def test_parts_of_another_artifact_are_found() -> None:
     assert examine(BASE | {"weights.safetensors": other["weights.safetensors"]}).code == "digest-mismatch"
 
 
-@pytest.mark.clause("E-2", "X-1")
+@pytest.mark.clause("E-2@310409", "X-1@06793e")
 @settings(max_examples=300)
 @given(st.data())
 def test_any_bytes_are_refused_and_never_crash(data: st.DataObject) -> None:
@@ -166,7 +166,7 @@ def test_any_bytes_are_refused_and_never_crash(data: st.DataObject) -> None:
     assert failure is None or isinstance(failure, RejectError)
 
 
-@pytest.mark.clause("E-2")
+@pytest.mark.clause("E-2@310409")
 @given(st.binary(max_size=300))
 def test_any_file_is_refused_and_never_crashes(data: bytes) -> None:
     """Any short file is refused as no artifact."""

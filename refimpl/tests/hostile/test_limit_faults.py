@@ -35,47 +35,52 @@ def cut_everywhere(entry: dict[str, Any]) -> None:
 
 FAULTS: dict[str, tuple[pytest.MarkDecorator, str, str, Edit]] = {
     # 19 Limits
-    "a rank of 33": (clause("L-2"), "limit-rank", WEIGHTS, put([1] * 33, *KERNEL, "shape")),
-    "a tensor of 2^49 bytes": (clause("L-2", "X-2"), "limit-tensor", WEIGHTS, put([2**24, 2**23], *KERNEL, "shape")),
+    "a rank of 33": (clause("L-2@76176e"), "limit-rank", WEIGHTS, put([1] * 33, *KERNEL, "shape")),
+    "a tensor of 2^49 bytes": (
+        clause("L-2@76176e", "X-2@ca2f55"),
+        "limit-tensor",
+        WEIGHTS,
+        put([2**24, 2**23], *KERNEL, "shape"),
+    ),
     "a shape whose product overflows": (
-        clause("L-2", "X-2"),
+        clause("L-2@76176e", "X-2@ca2f55"),
         "limit-tensor",
         WEIGHTS,
         put([2**52, 2**52, 2**52], *KERNEL, "shape"),
     ),
     "a shape whose product overflows before its zero": (
-        clause("L-2", "X-2"),
+        clause("L-2@76176e", "X-2@ca2f55"),
         "limit-tensor",
         WEIGHTS,
         put([2**40, 2**40, 0], *KERNEL, "shape"),
     ),
     "more strings than any memory": (
-        clause("L-2", "X-2"),
+        clause("L-2@76176e", "X-2@ca2f55"),
         "limit-tensor",
         WEIGHTS,
         put([2**46], "variables", "own/words", "shape"),
     ),
     "a path of 4097 bytes": (
-        clause("L-2"),
+        clause("L-2@76176e"),
         "limit-path",
         WEIGHTS,
         moved(KERNEL, ("variables", "/".join(["a" * 240] * 18))),
     ),
-    "a segment of 256 bytes": (clause("L-2"), "limit-path", WEIGHTS, moved(KERNEL, ("variables", "ä" * 128))),
+    "a segment of 256 bytes": (clause("L-2@76176e"), "limit-path", WEIGHTS, moved(KERNEL, ("variables", "ä" * 128))),
     "a module's path that is too long": (
-        clause("L-2"),
+        clause("L-2@76176e"),
         "limit-path",
         CONFIG,
         lambda t: t["model"]["modules"].append(chain(20)),
     ),
     "a part's name of 256 bytes": (
-        clause("L-2"),
+        clause("L-2@76176e"),
         "limit-path",
         MANIFEST,
         moved(ENTRY, ("parts", "assets/" + "a" * 249)),
     ),
     "chunks that cut too much": (
-        clause("L-2"),
+        clause("L-2@76176e"),
         "limit-chunks",
         WEIGHTS,
         lambda t: cut_everywhere(t["variables"]["own/chunked"]),
@@ -83,7 +88,7 @@ FAULTS: dict[str, tuple[pytest.MarkDecorator, str, str, Edit]] = {
 }
 
 
-@pytest.mark.clause("E-1")
+@pytest.mark.clause("E-1@c976f4")
 @pytest.mark.parametrize(
     ("code", "part", "edit"), [pytest.param(*row, id=name, marks=mark) for name, (mark, *row) in FAULTS.items()]
 )

@@ -99,7 +99,7 @@ def test_every_limit_of_artifacts_is_tested() -> None:
     assert set(NEEDS) == {part.name for part in fields(Limits) if not part.name.startswith("foreign")}
 
 
-@pytest.mark.clause("L-2", "L-3")
+@pytest.mark.clause("L-2@76176e", "L-3@a15eb3")
 @pytest.mark.parametrize("name", NEEDS)
 def test_a_reader_under_a_lower_limit_refuses_what_is_beyond_it(name: str) -> None:
     """What needs exactly a limit is accepted under it, and refused with the limit's code under one less."""
@@ -112,7 +112,7 @@ def test_a_reader_under_a_lower_limit_refuses_what_is_beyond_it(name: str) -> No
     assert failure.error_class == ERROR_CODES[code].error_class
 
 
-@pytest.mark.clause("L-1")
+@pytest.mark.clause("L-1@edac1f")
 @pytest.mark.parametrize("name", NEEDS.keys() - {"safetensors_header_bytes"})
 def test_a_writer_keeps_a_lower_limit(name: str) -> None:
     """What needs exactly a limit is written under it, and refused with the limit's code under one less."""
@@ -123,7 +123,7 @@ def test_a_writer_keeps_a_lower_limit(name: str) -> None:
     assert refused_with(lambda: etui.save(model(), {}, limits=Limits(**{name: need - 1}))) == code
 
 
-@pytest.mark.clause("L-1")
+@pytest.mark.clause("L-1@edac1f")
 @pytest.mark.parametrize(
     ("code", "make"),
     [

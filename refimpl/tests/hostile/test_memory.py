@@ -93,7 +93,7 @@ BOMBS: dict[str, tuple[str, str, Edit]] = {
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the size of a process is read from /proc")
-@pytest.mark.clause("X-2", "L-2", "E-2")
+@pytest.mark.clause("X-2@ca2f55", "L-2@76176e", "E-2@310409")
 def test_declared_sizes_cost_neither_memory_nor_time(base: Parts, tmp_path: Path) -> None:
     """Artifacts that declare up to 2^52 bytes are refused in 256 MiB, each within two seconds of processor time."""
     paths = []

@@ -67,7 +67,7 @@ def trapped(mark: Path, secret: Path) -> Model:
     return model
 
 
-@pytest.mark.clause("X-1", "A-2", "G-2", "V-9", "X-3")
+@pytest.mark.clause("X-1@06793e", "A-2@e108b6", "G-2@5a38ed", "V-9@19ad5e", "X-3@44d7b3")
 def test_reading_a_hostile_artifact_runs_and_opens_nothing_that_it_names(tmp_path: Path) -> None:
     """Opening, reading, verifying, validating and rewriting import, compile, call, connect to and open nothing."""
     mark, secret = tmp_path / "elsewhere" / "mark", tmp_path / "elsewhere" / "secret"
@@ -85,7 +85,7 @@ def test_reading_a_hostile_artifact_runs_and_opens_nothing_that_it_names(tmp_pat
     assert b"classified" not in (folder / "hostile.etui.copy").read_bytes()
 
 
-@pytest.mark.clause("X-3", "V-9", "C-10", "T-4")
+@pytest.mark.clause("X-3@44d7b3", "V-9@19ad5e", "C-10@b7635b", "T-4@3033cf")
 def test_custom_classes_stay_data() -> None:
     """A class that the author registered comes back as its name and config, also where Python could import it."""
     made = ObjectValue("custom:os>system", {"args": ["true"]})

@@ -49,7 +49,7 @@ def stored(folder: Path, name: str) -> Any:
     return json.loads((folder / f"{name}.json").read_text())
 
 
-@pytest.mark.clause("K-58")
+@pytest.mark.clause("K-58@3c09cf")
 def test_tf_keras_sees_the_same_model(folder: Path) -> None:
     """A file written back predicts, and takes the next 3 training steps, bit for bit like the original in tf_keras."""
     verdicts = stored(folder, "verdicts")
@@ -65,7 +65,7 @@ def test_tf_keras_sees_the_same_model(folder: Path) -> None:
     assert all("losses" in checks for ways in verdicts.values() for checks in ways.values())
 
 
-@pytest.mark.clause("K-58")
+@pytest.mark.clause("K-58@3c09cf")
 def test_nothing_of_tf_keras_is_lost(folder: Path) -> None:
     """Every conversion of a tf_keras file ends without an error and reports no item as lost."""
     results = [result for ways in stored(folder, "converted").values() for result in ways.values()]
@@ -73,7 +73,7 @@ def test_nothing_of_tf_keras_is_lost(folder: Path) -> None:
     assert [(result["error"], result["lost"]) for result in results if result["error"] or result["lost"]] == []
 
 
-@pytest.mark.clause("K-19", "K-48")
+@pytest.mark.clause("K-19@5f61ba", "K-48@6a0db9")
 def test_values_are_those_that_tf_keras_had_in_memory(folder: Path) -> None:
     """Every variable is below its layer's path, under its name, trainable as in tf_keras, and equal bit for bit."""
     names, compared = stored(folder, "build"), 0
@@ -99,7 +99,7 @@ def test_values_are_those_that_tf_keras_had_in_memory(folder: Path) -> None:
     assert compared > 4 * AT_LEAST
 
 
-@pytest.mark.clause("K-55", "K-56")
+@pytest.mark.clause("K-55@def5af", "K-56@142b97")
 def test_slots_are_those_that_tf_keras_had_in_memory(folder: Path) -> None:
     """The slots of every optimizer have the bits that tf_keras had in memory, for variables of the same names."""
     names, compared = stored(folder, "build"), 0

@@ -45,7 +45,7 @@ def test_the_whole_corpus_is_judged(journey: Callable[[str], Any], backend: str)
 
 
 @each_backend
-@pytest.mark.clause("K-58")
+@pytest.mark.clause("K-58@3c09cf")
 def test_nothing_is_lost_on_the_way(journey: Callable[[str], Any], backend: str) -> None:
     """Every conversion there and back ends without an error and reports no item as lost."""
     trip = journey(backend)
@@ -59,7 +59,7 @@ def is_bad(result: dict[str, Any]) -> bool:
 
 
 @each_backend
-@pytest.mark.clause("K-62")
+@pytest.mark.clause("K-62@1a29ed")
 def test_both_forms_give_the_same_file(journey: Callable[[str], Any], backend: str) -> None:
     """The directory form and the packed form lead back to the same bytes of a `.keras` file."""
     trip = journey(backend)
@@ -71,14 +71,14 @@ def test_both_forms_give_the_same_file(journey: Callable[[str], Any], backend: s
 
 
 @each_backend
-@pytest.mark.clause("N-1", "N-3")
+@pytest.mark.clause("N-1@bcd909", "N-3@2ee5a9")
 def test_keras_sees_the_same_model(journey: Callable[[str], Any], backend: str) -> None:
     """Predictions, the next 3 losses, config, optimizer and assets equal the original's bit for bit in Keras."""
     assert_equal_in_keras(journey(backend), "packed", set())
 
 
 @each_backend
-@pytest.mark.clause("K-58")
+@pytest.mark.clause("K-58@3c09cf")
 def test_keras_sees_the_same_model_without_native_documents(journey: Callable[[str], Any], backend: str) -> None:
     """A `.keras` written from the neutral documents alone is the same model to Keras, config and training included."""
     assert_equal_in_keras(journey(backend), "neutral", NEUTRAL_MAY_DIFFER)
@@ -99,7 +99,7 @@ def assert_equal_in_keras(trip: Any, way: str, may_differ: set[str]) -> None:
 
 
 @each_backend
-@pytest.mark.clause("K-19", "K-48", "K-49")
+@pytest.mark.clause("K-19@5f61ba", "K-48@6a0db9", "K-49@caeb83")
 def test_variables_are_those_of_the_live_model(journey: Callable[[str], Any], backend: str) -> None:
     """The artifact lists the weights that Keras had in memory, in its order, with their bits and trainable flags."""
     trip = journey(backend)
@@ -122,7 +122,7 @@ def test_variables_are_those_of_the_live_model(journey: Callable[[str], Any], ba
 
 
 @each_backend
-@pytest.mark.clause("K-55", "K-56")
+@pytest.mark.clause("K-55@def5af", "K-56@142b97")
 def test_slots_belong_to_the_variables_that_keras_made_them_for(journey: Callable[[str], Any], backend: str) -> None:
     """Every slot is at the path of its variable and under its name, with the bits that Keras had in memory."""
     trip = journey(backend)

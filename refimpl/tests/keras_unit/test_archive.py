@@ -36,7 +36,7 @@ def repacked(path: Path, change: dict[str, bytes | None]) -> Path:
     return target
 
 
-@pytest.mark.clause("K-1", "K-4")
+@pytest.mark.clause("K-1@e37429", "K-4@5598ff")
 @pytest.mark.parametrize(
     ("change", "code"),
     [
@@ -58,7 +58,7 @@ def test_archives_without_their_members_are_refused(kit: Any, change: dict[str, 
     assert caught.value.code == code
 
 
-@pytest.mark.clause("I-1")
+@pytest.mark.clause("I-1@5aed06")
 def test_files_are_recognised_by_their_content(kit: Any, tmp_path: Path) -> None:
     """A `.keras` file is one under any name, and another archive is none."""
     sound = kit.write(kit.dense_model(), kit.dense_arrays())
@@ -71,7 +71,7 @@ def test_files_are_recognised_by_their_content(kit: Any, tmp_path: Path) -> None
         assert not v3.recognises(path)
 
 
-@pytest.mark.clause("K-5", "N-5")
+@pytest.mark.clause("K-5@46752a", "N-5@b7100d")
 def test_unknown_members_are_handed_on(kit: Any) -> None:
     """A member that no rule knows is a native document without bindings, and comes back."""
     path = kit.write(kit.dense_model(), kit.dense_arrays(), members={"notes/read me.txt": b"hello"})
@@ -82,7 +82,7 @@ def test_unknown_members_are_handed_on(kit: Any) -> None:
     assert kit.content(kit.back(model))["members"]["notes/read me.txt"] == b"hello"
 
 
-@pytest.mark.clause("N-1", "N-2", "N-3", "K-58")
+@pytest.mark.clause("N-1@bcd909", "N-2@ec26e1", "N-3@2ee5a9", "K-58@3c09cf")
 def test_native_documents_are_used_while_they_are_current(kit: Any) -> None:
     """Config and metadata come back byte for byte, until the neutral config changes."""
     tree = json.dumps(kit.dense_model(), indent=3).encode()
@@ -104,7 +104,7 @@ def test_native_documents_are_used_while_they_are_current(kit: Any) -> None:
     assert ("config.json", "regenerated") in statuses
 
 
-@pytest.mark.clause("K-58")
+@pytest.mark.clause("K-58@3c09cf")
 def test_without_native_documents_nothing_of_them_is_kept(kit: Any) -> None:
     """`native=False` leaves the documents out, and what is written is equal nevertheless."""
     path = kit.write(kit.dense_model(), kit.dense_arrays())
@@ -115,7 +115,7 @@ def test_without_native_documents_nothing_of_them_is_kept(kit: Any) -> None:
     assert json.loads(two["members"]["metadata.json"]) == json.loads(one["members"]["metadata.json"])
 
 
-@pytest.mark.clause("K-62")
+@pytest.mark.clause("K-62@1a29ed")
 def test_the_same_model_makes_the_same_bytes(kit: Any) -> None:
     """Two writes of one model, and of the model that was read back, are byte for byte the same file."""
     tree = kit.dense_model(compiled=kit.compiled(kit.optimizer("Adam")))
@@ -128,7 +128,7 @@ def test_the_same_model_makes_the_same_bytes(kit: Any) -> None:
         assert again.read_bytes() == one.read_bytes()
 
 
-@pytest.mark.clause("K-61", "A-1", "P-6")
+@pytest.mark.clause("K-61@bab677", "A-1@163cb5", "P-6@339932")
 def test_assets_follow_their_module(kit: Any) -> None:
     """Files of a layer are below the module's path in the artifact, and below its group in the archive."""
     lookup = kit.layer("StringLookup", "my words", vocabulary=None)
@@ -154,7 +154,7 @@ def test_assets_follow_their_module(kit: Any) -> None:
     assert {name: data for name, data in found.items() if name.startswith("assets/")} == members
 
 
-@pytest.mark.clause("K-61")
+@pytest.mark.clause("K-61@bab677")
 def test_an_asset_that_looks_like_a_modules_comes_back_to_its_place(kit: Any) -> None:
     """A file that lies where another module's would is kept apart from it."""
     layers = [kit.layer("StringLookup", "layers"), kit.layer("StringLookup", "b")]
@@ -170,7 +170,7 @@ def test_an_asset_that_looks_like_a_modules_comes_back_to_its_place(kit: Any) ->
     assert {name: data for name, data in found.items() if name.startswith("assets/")} == members
 
 
-@pytest.mark.clause("K-58", "K-59")
+@pytest.mark.clause("K-58@3c09cf", "K-59@cab9b0")
 def test_groups_and_attributes_that_do_not_follow_are_kept(kit: Any) -> None:
     """Empty groups, missing names and further attributes of the weights file come back."""
     names = {"": "other name", "layers/dense": "not first", "spare/group": "x"}
@@ -178,7 +178,7 @@ def test_groups_and_attributes_that_do_not_follow_are_kept(kit: Any) -> None:
     assert model.config.model.residue["keras"]["groups"]
 
 
-@pytest.mark.clause("K-58")
+@pytest.mark.clause("K-58@3c09cf")
 def test_the_way_through_an_artifact_changes_nothing(kit: Any, tmp_path: Path) -> None:
     """`.keras` to either form of an etui and back has the same config, weights and assets."""
     tree = kit.dense_model(compiled=kit.compiled(kit.optimizer("SGD", "sgd"), loss_weights=[1.0, 2.0]))
@@ -194,7 +194,7 @@ def test_the_way_through_an_artifact_changes_nothing(kit: Any, tmp_path: Path) -
             (tmp_path / "back.keras").unlink()
 
 
-@pytest.mark.clause("E-2")
+@pytest.mark.clause("E-2@310409")
 def test_a_refused_write_leaves_the_target(kit: Any, tmp_path: Path) -> None:
     """What was at the target stays, and nothing is left beside it."""
     model = kit.model(kit.dense_model(), kit.dense_arrays())
@@ -223,7 +223,7 @@ def test_what_keras_has_no_place_for_is_reported(kit: Any) -> None:
     assert {entry.subject for entry in report.lost} == {"programs/p/main.onnx", "author", "counters", "native/x/y"}
 
 
-@pytest.mark.clause("K-10")
+@pytest.mark.clause("K-10@f1eef3")
 def test_code_is_named_in_the_report(kit: Any) -> None:
     """Every module and document that holds a lambda's code has an entry."""
     code = {"class_name": "__lambda__", "config": {"code": "4wEA", "defaults": None, "closure": None}}
@@ -235,7 +235,7 @@ def test_code_is_named_in_the_report(kit: Any) -> None:
     kit.round_trip(tree)
 
 
-@pytest.mark.clause("L-1")
+@pytest.mark.clause("L-1@edac1f")
 def test_a_config_beyond_the_limit_is_not_written(kit: Any, tmp_path: Path) -> None:
     """What readers would refuse is refused by the writer."""
     model = kit.model(kit.dense_model(), kit.dense_arrays())
@@ -318,7 +318,7 @@ def test_progress_is_told(kit: Any, tmp_path: Path) -> None:
     assert heard[-1] == ("model.weights.h5", total, total)
 
 
-@pytest.mark.clause("X-1")
+@pytest.mark.clause("X-1@06793e")
 def test_reading_and_writing_import_no_framework(kit: Any) -> None:
     """A config that names modules of frameworks, and of the author's own, imports none of them."""
     evil = kit.layer("Popen", "evil", args=["false"]) | {"module": "subprocess", "registered_name": "Popen"}

@@ -21,7 +21,7 @@ def refusal(kit: Any, tree: Json) -> str:
     return caught.value.code
 
 
-@pytest.mark.clause("K-6", "K-13")
+@pytest.mark.clause("K-6@160278", "K-13@40046b")
 def test_a_layer_is_a_module_with_its_config_as_attributes(kit: Any) -> None:
     """The name is the module's, the build config is `build`, and all else in the config is in `attrs`."""
     zeros: Json = {"module": "keras.initializers", "class_name": "Zeros", "config": {}, "registered_name": None}
@@ -41,7 +41,7 @@ def test_a_layer_is_a_module_with_its_config_as_attributes(kit: Any) -> None:
     assert module.residue == {}
 
 
-@pytest.mark.clause("K-16", "C-12")
+@pytest.mark.clause("K-16@159605", "C-12@ba0ef6")
 def test_shared_layers_are_called_several_times(kit: Any) -> None:
     """Each inbound node is a call, in an order in which they can be made, although layers are listed otherwise."""
     t = kit.tensor
@@ -60,7 +60,7 @@ def test_shared_layers_are_called_several_times(kit: Any) -> None:
     assert (model.config.model.kind, model.config.model.op) == ("graph", "keras:Functional")
 
 
-@pytest.mark.clause("K-16")
+@pytest.mark.clause("K-16@159605")
 def test_ids_of_calls_stay_apart(kit: Any) -> None:
     """A layer that is named like another's second call does not take its id."""
     t = kit.tensor
@@ -73,7 +73,7 @@ def test_ids_of_calls_stay_apart(kit: Any) -> None:
     assert [call.id for call in graph.calls] == ["x", "a", "a:1", "a:1'"]
 
 
-@pytest.mark.clause("K-11", "C-14")
+@pytest.mark.clause("K-11@58d76f", "C-14@f295e4")
 def test_inputs_and_outputs_keep_their_nesting(kit: Any) -> None:
     """Dicts, lists of one and several outputs of one layer come back as they were."""
     t = kit.tensor
@@ -91,7 +91,7 @@ def test_inputs_and_outputs_keep_their_nesting(kit: Any) -> None:
     assert graph.calls[2].kwargs == {"mask": OutputRef("b", 0)}
 
 
-@pytest.mark.clause("K-7")
+@pytest.mark.clause("K-7@32e2b5")
 def test_operations_are_nodes_of_the_graph(kit: Any) -> None:
     """An operation is a module of the namespace's `ops`, with its arguments in the call."""
     t = kit.tensor
@@ -109,7 +109,7 @@ def test_operations_are_nodes_of_the_graph(kit: Any) -> None:
     assert len(model.weights) == 0
 
 
-@pytest.mark.clause("K-17")
+@pytest.mark.clause("K-17@4b37f9")
 def test_a_sequential_model_is_a_chain(kit: Any) -> None:
     """With an input layer its calls are written, and without one it is a layer whose op says the same."""
     model = kit.round_trip(kit.dense_model(), kit.dense_arrays(), names=None)
@@ -125,7 +125,7 @@ def test_a_sequential_model_is_a_chain(kit: Any) -> None:
     assert kit.round_trip(kit.sequential([])).config.model.modules == []
 
 
-@pytest.mark.clause("K-58", "C-15")
+@pytest.mark.clause("K-58@3c09cf", "C-15@33b2a1")
 def test_models_nest(kit: Any) -> None:
     """A model inside of a model is a module with a graph of its own; Keras counts its calls from 1 among outputs."""
     t = kit.tensor
@@ -148,7 +148,7 @@ def test_models_nest(kit: Any) -> None:
     assert model.config.find("inner").kind == model.config.find("block").kind == "graph"
 
 
-@pytest.mark.clause("K-12", "C-15")
+@pytest.mark.clause("K-12@83e131", "C-15@33b2a1")
 def test_a_layer_of_two_models_is_defined_once(kit: Any) -> None:
     """A layer that Keras wrote twice under one id is one module, and `shared` at its second place."""
     t = kit.tensor
@@ -165,7 +165,7 @@ def test_a_layer_of_two_models_is_defined_once(kit: Any) -> None:
     assert kit.round_trip(kit.functional(layers, ["x", 0, 0], ["both", 0, 0])).config.find("both").kind == "layer"
 
 
-@pytest.mark.clause("K-14")
+@pytest.mark.clause("K-14@54e278")
 def test_held_layers_are_children(kit: Any) -> None:
     """A wrapper's layer is its child under the attribute's name, and the attribute refers to it."""
     lstm = kit.layer("LSTM", "lstm", units=3)
@@ -189,7 +189,7 @@ def test_held_layers_are_children(kit: Any) -> None:
     assert model.config.find("rnn/cell").attrs["cells"] == [ModuleRef("rnn/cell/one"), ModuleRef("rnn/cell/two")]
 
 
-@pytest.mark.clause("K-14", "C-7")
+@pytest.mark.clause("K-14@54e278", "C-7@2332d1")
 def test_a_custom_layer_holds_what_the_weights_file_shows(kit: Any) -> None:
     """A layer in a custom layer's config is its child where the file has a group for it, and else data."""
     inner = kit.layer("Dense", "zz", units=2)
@@ -209,7 +209,7 @@ def test_a_custom_layer_holds_what_the_weights_file_shows(kit: Any) -> None:
     assert model.config.find("block/hidden").op == "keras:Dense"
 
 
-@pytest.mark.clause("C-7", "C-10")
+@pytest.mark.clause("C-7@2332d1", "C-10@b7635b")
 def test_a_subclassed_model_is_opaque(kit: Any) -> None:
     """A model whose class is the author's own keeps its config as data and its modules from the weights file."""
     tree = {
@@ -235,7 +235,7 @@ def test_a_subclassed_model_is_opaque(kit: Any) -> None:
     assert set(model.weights) == {"blocks/block/0", "enc/0", "head/0"}
 
 
-@pytest.mark.clause("D-3", "K-13")
+@pytest.mark.clause("D-3@4c720b", "K-13@40046b")
 def test_names_that_no_path_can_hold_are_escaped(kit: Any) -> None:
     """A layer's name with a slash or percent sign is escaped in paths and comes back unchanged."""
     tree = kit.sequential([kit.layer("Dense", "a/b%20@ä", units=1), kit.layer("Dense", "..", units=1)], "x/y")
@@ -244,7 +244,7 @@ def test_names_that_no_path_can_hold_are_escaped(kit: Any) -> None:
     assert model.config.model.name == "x%2Fy"
 
 
-@pytest.mark.clause("K-58", "K-59")
+@pytest.mark.clause("K-58@3c09cf", "K-59@cab9b0")
 @pytest.mark.parametrize(
     "change",
     [
@@ -272,7 +272,7 @@ def test_oddities_of_a_node_are_kept(kit: Any, change: dict[str, Json]) -> None:
     assert odd.config.find("w").attrs["layer"].class_name.endswith("ense")
 
 
-@pytest.mark.clause("K-58")
+@pytest.mark.clause("K-58@3c09cf")
 @pytest.mark.parametrize("compiled", ["absent", None, {}])
 def test_models_that_were_not_compiled_come_back(kit: Any, compiled: Json) -> None:
     """No compile config, an empty one and null are three things."""
@@ -285,7 +285,7 @@ def test_models_that_were_not_compiled_come_back(kit: Any, compiled: Json) -> No
     kit.round_trip(tree, version="2.15.0")
 
 
-@pytest.mark.clause("K-12")
+@pytest.mark.clause("K-12@83e131")
 def test_an_object_that_is_a_module_elsewhere_is_a_reference(kit: Any) -> None:
     """A layer in another layer's config that was met before is a reference to that module."""
     table = kit.layer("Embedding", "table", input_dim=9, output_dim=4) | {"shared_object_id": 1}
@@ -305,7 +305,7 @@ def graph_with(kit: Any, call: Json, ends: Json = (["x", 0, 0], ["d", 0, 0])) ->
     return kit.functional([kit.called(kit.input("x", 4)), dense], *ends)
 
 
-@pytest.mark.clause("K-3", "V-9")
+@pytest.mark.clause("K-3@83a649", "V-9@19ad5e")
 def test_configs_of_another_form_are_refused(kit: Any) -> None:
     """References into nothing, calls in a circle, layers without names and nodes that are none are refused."""
     t = kit.tensor
@@ -332,7 +332,7 @@ def test_configs_of_another_form_are_refused(kit: Any) -> None:
     assert [refusal(kit, tree) for tree in bad] == ["keras-config"] * len(bad)
 
 
-@pytest.mark.clause("K-60")
+@pytest.mark.clause("K-60@c24edd")
 def test_ops_that_are_not_keras_are_named(kit: Any) -> None:
     """A module of another framework is refused with its op."""
     model = kit.model(kit.dense_model(), kit.dense_arrays())
@@ -342,7 +342,7 @@ def test_ops_that_are_not_keras_are_named(kit: Any) -> None:
     assert caught.value.code == "keras-op"
 
 
-@pytest.mark.clause("K-60")
+@pytest.mark.clause("K-60@c24edd")
 def test_a_sequential_model_with_other_calls_is_refused(kit: Any) -> None:
     """The op says that modules are a chain, so that calls which are none have no form in Keras."""
     model = kit.model(kit.dense_model(), kit.dense_arrays())
@@ -353,7 +353,7 @@ def test_a_sequential_model_with_other_calls_is_refused(kit: Any) -> None:
     assert caught.value.code == "keras-graph"
 
 
-@pytest.mark.clause("K-58", "K-59")
+@pytest.mark.clause("K-58@3c09cf", "K-59@cab9b0")
 def test_ends_of_another_form_are_kept(kit: Any) -> None:
     """A reference to an output that counts a custom model's calls from 1 comes back as it was."""
     t = kit.tensor
@@ -372,7 +372,7 @@ def test_ends_of_another_form_are_kept(kit: Any) -> None:
     )
 
 
-@pytest.mark.clause("C-13")
+@pytest.mark.clause("C-13@fc15f0")
 def test_new_calls_need_no_residue(kit: Any) -> None:
     """A call that was added to the neutral graph is written, though its tensors' shapes are not known."""
     layers = [kit.called(kit.input("x", 4)), kit.called(kit.layer("Dense", "d", units=4), [kit.tensor("x")])]
@@ -389,7 +389,7 @@ def test_new_calls_need_no_residue(kit: Any) -> None:
     assert caught.value.code == "keras-value"
 
 
-@pytest.mark.clause("N-4", "K-58")
+@pytest.mark.clause("N-4@fc390c", "K-58@3c09cf")
 def test_edits_of_the_neutral_graph_are_written(kit: Any) -> None:
     """What the neutral document says is what Keras gets, although the residue knows the former calls."""
     t = kit.tensor

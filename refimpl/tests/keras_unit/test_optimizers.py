@@ -99,7 +99,7 @@ def arrays_for(
     return {f"{group}/vars/{at}": np.asarray(array) for at, array in enumerate(arrays)}
 
 
-@pytest.mark.clause("K-53", "K-54", "K-55", "O-8", "O-12")
+@pytest.mark.clause("K-53@9a5378", "K-54@e77d06", "K-55@def5af", "O-8@1d677f", "O-12@e1282c")
 @pytest.mark.parametrize(("kind", "config", "stored", "tail"), OPTIMIZERS)
 def test_every_optimizer_has_its_slots_by_name(
     kit: Any, kind: str, config: dict[str, Json], stored: list[Stored], tail: list[str]
@@ -127,7 +127,7 @@ def test_every_optimizer_has_its_slots_by_name(
     assert {entry.status for entry in report.entries if entry.kind == "slot"} == {"restored"}
 
 
-@pytest.mark.clause("K-55")
+@pytest.mark.clause("K-55@def5af")
 def test_the_tests_have_every_optimizer_of_keras() -> None:
     """The optimizers that Keras 3.15 exports are all tested, wrappers aside."""
     assert {kind for kind, _, _, _ in OPTIMIZERS} == {
@@ -136,7 +136,7 @@ def test_the_tests_have_every_optimizer_of_keras() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.clause("O-9")
+@pytest.mark.clause("O-9@4b191f")
 def test_an_optimizer_without_slots_yet_is_fresh(kit: Any) -> None:
     """Compiled but untrained: every variable is in a group and fresh."""
     tree = kit.dense_model(compiled=kit.compiled(kit.optimizer("Adam")))
@@ -147,7 +147,7 @@ def test_an_optimizer_without_slots_yet_is_fresh(kit: Any) -> None:
     assert (optimizer.slots, optimizer.step, optimizer.micro_step) == ({}, 0, 0)
 
 
-@pytest.mark.clause("K-54", "O-5")
+@pytest.mark.clause("K-54@e77d06", "O-5@06fdad")
 @pytest.mark.parametrize("rate", [np.float64(0.1), np.float16(0.1), ml_dtypes.bfloat16(0.1), np.float32(0.1)])
 def test_counters_and_rates_keep_their_dtype(kit: Any, rate: Any) -> None:
     """The rate's every bit and the dtype of the counter come back, whatever the backend made them."""
@@ -157,7 +157,7 @@ def test_counters_and_rates_keep_their_dtype(kit: Any, rate: Any) -> None:
     assert model.optimizer.optimizers["optimizer"].learning_rate == float(rate)
 
 
-@pytest.mark.clause("K-53", "O-6")
+@pytest.mark.clause("K-53@9a5378", "O-6@3df4ac")
 def test_a_schedule_counts_gradients(kit: Any) -> None:
     """A schedule is the optimizer's `schedule`, no rate is stored, and its clock is the micro step."""
     schedule = {
@@ -194,7 +194,7 @@ def wrapped_arrays(inner: dict[str, Any]) -> dict[str, Any]:
     return inner | {f"optimizer/vars/{at}": np.asarray(array) for at, array in enumerate([*own, *copies])}
 
 
-@pytest.mark.clause("O-13", "K-53", "K-55")
+@pytest.mark.clause("O-13@c49fe4", "K-53@9a5378", "K-55@def5af")
 @pytest.mark.parametrize("implied", [False, True])
 def test_a_loss_scaler_wraps_an_optimizer(kit: Any, implied: bool) -> None:
     """The wrapped optimizer is `inner`, its second copy is left out, also where Keras wraps it without saying so."""
@@ -214,7 +214,7 @@ def test_a_loss_scaler_wraps_an_optimizer(kit: Any, implied: bool) -> None:
     assert (outer.step, outer.learning_rate) == (11, float(np.float32(0.3)))
 
 
-@pytest.mark.clause("O-13", "O-9")
+@pytest.mark.clause("O-13@c49fe4", "O-9@4b191f")
 def test_a_loss_scaler_that_was_not_trained_yet(kit: Any) -> None:
     """Before the first step a wrapper has no tensors of its own, and the wrapped optimizer's variables are fresh."""
     inner = {f"optimizer/inner_optimizer/vars/{at}": value for at, value in enumerate([np.int64(0), np.float32(0.5)])}
@@ -226,7 +226,7 @@ def test_a_loss_scaler_that_was_not_trained_yet(kit: Any) -> None:
     assert "copies" not in outer.residue["keras"]
 
 
-@pytest.mark.clause("O-15", "O-13")
+@pytest.mark.clause("O-15@8fa8b4", "O-13@c49fe4")
 @pytest.mark.parametrize("missing", ["inner", "own"])
 def test_wrappers_with_other_lists_come_back(kit: Any, missing: str) -> None:
     """A list that is neither that of a new wrapper nor of a built one is kept as it is."""
@@ -236,7 +236,7 @@ def test_wrappers_with_other_lists_come_back(kit: Any, missing: str) -> None:
     kit.round_trip(tree, kit.dense_arrays() | arrays)
 
 
-@pytest.mark.clause("O-15", "O-13")
+@pytest.mark.clause("O-15@8fa8b4", "O-13@c49fe4")
 def test_copies_that_differ_are_kept(kit: Any) -> None:
     """Where a wrapper's copy is not the wrapped optimizer's state, both come back."""
     arrays = wrapped_arrays(arrays_for(passes("momentum"), [], group="optimizer/inner_optimizer"))
@@ -245,7 +245,7 @@ def test_copies_that_differ_are_kept(kit: Any) -> None:
     kit.round_trip(tree, kit.dense_arrays() | arrays)
 
 
-@pytest.mark.clause("K-55", "K-19")
+@pytest.mark.clause("K-55@def5af", "K-19@5f61ba")
 @pytest.mark.parametrize("accumulated", [False, True])
 def test_scales_of_float8_layers_have_no_slots(kit: Any, accumulated: bool) -> None:
     """A variable whose gradient takes its place is the optimizer's, has no slots, and an accumulator nevertheless."""
@@ -265,7 +265,7 @@ def test_scales_of_float8_layers_have_no_slots(kit: Any, accumulated: bool) -> N
     assert set(optimizer.slots) == (set(optimizer.variables()) if accumulated else {"d/kernel"})
 
 
-@pytest.mark.clause("K-56", "O-15")
+@pytest.mark.clause("K-56@142b97", "O-15@8fa8b4")
 def test_slots_of_variables_that_are_gone_stay_numbers(kit: Any) -> None:
     """The slots of a kernel that was quantized after training fit no variable, and are kept."""
     tree = kit.dense_model(compiled=kit.compiled(kit.optimizer("Adam")))
@@ -278,7 +278,7 @@ def test_slots_of_variables_that_are_gone_stay_numbers(kit: Any) -> None:
     assert optimizer.optimizer.optimizers["optimizer"].slots == {}
 
 
-@pytest.mark.clause("K-56", "K-48")
+@pytest.mark.clause("K-56@142b97", "K-48@6a0db9")
 @pytest.mark.parametrize("frozen_now", [False, True])
 def test_layers_that_were_frozen_or_thawed_after_training(kit: Any, frozen_now: bool) -> None:
     """Slots belong to what was trainable when the optimizer was built, whatever is frozen now."""
@@ -301,7 +301,7 @@ def four_equal(kit: Any, kind: str = "Dense") -> tuple[list[Json], dict[str, Any
     return layers, arrays
 
 
-@pytest.mark.clause("K-56", "O-15")
+@pytest.mark.clause("K-56@142b97", "O-15@8fa8b4")
 def test_slots_that_fit_in_two_ways_stay_numbers(kit: Any) -> None:
     """Two slots for four layers of one shape could be any two layers': they are data, and the report says so."""
     layers, arrays = four_equal(kit)
@@ -325,7 +325,7 @@ def block(kit: Any) -> Json:
     return kit.layer("Block", "block") | {"module": None, "registered_name": "mine>Block"}
 
 
-@pytest.mark.clause("K-56", "K-48")
+@pytest.mark.clause("K-56@142b97", "K-48@6a0db9")
 def test_slots_tell_the_order_and_flags_of_a_custom_layer(kit: Any) -> None:
     """Where the shapes leave one way, slots find the variables of a custom layer, and which of them are trained."""
     arrays = {
@@ -351,7 +351,7 @@ def test_slots_tell_the_order_and_flags_of_a_custom_layer(kit: Any) -> None:
     }
 
 
-@pytest.mark.clause("K-56")
+@pytest.mark.clause("K-56@142b97")
 def test_layers_of_one_shape_in_unknown_order_are_not_guessed(kit: Any) -> None:
     """Two layers of one shape in a custom layer stay apart, unless they are members of one list."""
     shape = np.zeros((2, 2), "float32")
@@ -365,7 +365,7 @@ def test_layers_of_one_shape_in_unknown_order_are_not_guessed(kit: Any) -> None:
     assert optimizer.variables() == ["block/all/step/0", "block/all/step_1/0"]
 
 
-@pytest.mark.clause("K-56", "E-2")
+@pytest.mark.clause("K-56@142b97", "E-2@310409")
 def test_a_search_without_end_is_given_up(kit: Any) -> None:
     """Thirty layers of one shape in unknown order end in data, soon."""
     shape = np.zeros((2, 2), "float32")
@@ -376,7 +376,7 @@ def test_a_search_without_end_is_given_up(kit: Any) -> None:
     assert kit.round_trip(tree, arrays).optimizer.optimizers["optimizer"].slots == {}
 
 
-@pytest.mark.clause("K-57", "O-15")
+@pytest.mark.clause("K-57@60623d", "O-15@8fa8b4")
 def test_an_optimizer_of_the_authors_own_keeps_its_numbers(kit: Any) -> None:
     """The variables of an optimizer that is not built in are data, and come back; its counter and rate are known."""
     own = kit.optimizer("SignMomentum") | {"module": None, "registered_name": "mine>SignMomentum"}
@@ -391,7 +391,7 @@ def test_an_optimizer_of_the_authors_own_keeps_its_numbers(kit: Any) -> None:
     kit.round_trip(tree, kit.dense_arrays() | arrays_for(passes("running_sum"), []))
 
 
-@pytest.mark.clause("K-58", "O-15")
+@pytest.mark.clause("K-58@3c09cf", "O-15@8fa8b4")
 @pytest.mark.parametrize(
     "arrays",
     [
@@ -412,7 +412,7 @@ def test_whatever_lies_in_the_optimizers_group_comes_back(kit: Any, arrays: dict
     kit.round_trip(tree, kit.dense_arrays() | {path: np.asarray(array) for path, array in arrays.items()})
 
 
-@pytest.mark.clause("O-2", "K-58")
+@pytest.mark.clause("O-2@941acb", "K-58@3c09cf")
 def test_a_compiled_model_inside_of_another_has_an_optimizer_of_its_own(kit: Any) -> None:
     """Its state is under the path of that model."""
     inner = kit.dense_model(compiled=kit.compiled(kit.optimizer("Lion")))
@@ -426,7 +426,7 @@ def test_a_compiled_model_inside_of_another_has_an_optimizer_of_its_own(kit: Any
     assert model.training is None
 
 
-@pytest.mark.clause("O-8", "O-9", "K-60")
+@pytest.mark.clause("O-8@1d677f", "O-9@4b191f", "K-60@c24edd")
 @pytest.mark.parametrize("change", ["missing", "unexpected", "shared", "custom", "nowhere"])
 def test_slots_that_keras_cannot_hold_are_refused(kit: Any, change: str) -> None:
     """A slot that the algorithm lacks, or one too few, is refused before anything is written."""
@@ -449,7 +449,7 @@ def test_slots_that_keras_cannot_hold_are_refused(kit: Any, change: str) -> None
     assert caught.value.code == "keras-slots"
 
 
-@pytest.mark.clause("K-60")
+@pytest.mark.clause("K-60@c24edd")
 def test_an_algorithm_of_another_framework_is_refused(kit: Any) -> None:
     """Keras has no class for it."""
     model = kit.model(kit.dense_model(compiled=kit.compiled(kit.optimizer("Adam"))), kit.dense_arrays())
@@ -459,7 +459,7 @@ def test_an_algorithm_of_another_framework_is_refused(kit: Any) -> None:
     assert caught.value.code == "keras-op"
 
 
-@pytest.mark.clause("K-52", "T-2", "T-4")
+@pytest.mark.clause("K-52@be0bf7", "T-2@1147ab", "T-4@3033cf")
 def test_compile_arguments_are_the_training_document(kit: Any) -> None:
     """Losses, metrics and options have their fields, with the author's own functions as objects of a custom class."""
     own = {"module": "builtins", "class_name": "function", "config": "my_loss", "registered_name": "function"}
@@ -479,7 +479,7 @@ def test_compile_arguments_are_the_training_document(kit: Any) -> None:
     assert training.precision == {"name": "float32", "variable_dtype": "float32", "compute_dtype": "float32"}
 
 
-@pytest.mark.clause("K-52", "K-58")
+@pytest.mark.clause("K-52@be0bf7", "K-58@3c09cf")
 @pytest.mark.parametrize(
     "fields",
     [
@@ -499,7 +499,7 @@ def test_odd_compile_arguments_come_back(kit: Any, fields: dict[str, Json]) -> N
     kit.round_trip(kit.dense_model(compiled=compiled), kit.dense_arrays())
 
 
-@pytest.mark.clause("T-3")
+@pytest.mark.clause("T-3@fa1d97")
 @pytest.mark.parametrize(
     ("policies", "expected"),
     [

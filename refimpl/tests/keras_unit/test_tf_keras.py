@@ -46,7 +46,7 @@ def operation(name: str, function: str) -> Json:
     }
 
 
-@pytest.mark.clause("K-18", "K-7", "K-58")
+@pytest.mark.clause("K-18@006678", "K-7@32e2b5", "K-58@3c09cf")
 def test_inbound_nodes_of_tf_keras_are_calls(kit: Any) -> None:
     """Single and several inputs, keyword tensors, slices and constants become arguments, and nodes again."""
     inner = functional(
@@ -82,7 +82,7 @@ def test_inbound_nodes_of_tf_keras_are_calls(kit: Any) -> None:
     assert "inbound_nodes" not in model.config.model.residue["keras"]
 
 
-@pytest.mark.clause("K-58", "K-59")
+@pytest.mark.clause("K-58@3c09cf", "K-59@cab9b0")
 @pytest.mark.parametrize(
     "node",
     [
@@ -101,7 +101,7 @@ def test_inbound_nodes_of_another_form_are_kept(kit: Any, node: Json) -> None:
     kit.round_trip(functional(layers, [["a", 0, 0]], [["d", 0, 0]]), version=VERSION)
 
 
-@pytest.mark.clause("K-54", "K-55", "R-3")
+@pytest.mark.clause("K-54@e77d06", "K-55@def5af", "R-3@f088eb")
 def test_optimizer_and_metrics_of_tf_keras(kit: Any) -> None:
     """No rate is stored, SGD always has a momentum, and the metrics' state is kept."""
     tree = kit.sequential([tf_input("start", 4), kit.layer("Dense", "first", units=3), kit.layer("Dense", "second")])
@@ -129,7 +129,7 @@ def test_optimizer_and_metrics_of_tf_keras(kit: Any) -> None:
     assert model.training.metrics == ["mae"]
 
 
-@pytest.mark.clause("K-54", "K-58")
+@pytest.mark.clause("K-54@e77d06", "K-58@3c09cf")
 def test_an_optimizer_that_is_given_by_its_name_only(kit: Any) -> None:
     """The string `adam` stands for the class, whose slots have names; its arguments are not in the file."""
     tree = kit.sequential([tf_input("start", 4), kit.layer("Dense", "first", units=3), kit.layer("Dense", "second")])
@@ -142,7 +142,7 @@ def test_an_optimizer_that_is_given_by_its_name_only(kit: Any) -> None:
     assert set(optimizer.slots["second/bias"]) == {"momentum", "velocity"}
 
 
-@pytest.mark.clause("K-58")
+@pytest.mark.clause("K-58@3c09cf")
 def test_groups_without_names_are_written_without_names(kit: Any) -> None:
     """tf_keras gives the groups of its weights file no attribute."""
     path = kit.write(kit.dense_model(), kit.dense_arrays(), version=VERSION)

@@ -46,7 +46,7 @@ def written(value: Any) -> Any:
 ZEROS = node("keras.initializers", "Zeros", {})
 
 
-@pytest.mark.clause("K-11")
+@pytest.mark.clause("K-11@58d76f")
 @pytest.mark.parametrize(
     ("tree", "value"),
     [
@@ -64,7 +64,7 @@ def test_tagged_values_go_there_and_back(tree: Any, value: Any) -> None:
     assert same(written(read(tree)), tree)
 
 
-@pytest.mark.clause("K-11")
+@pytest.mark.clause("K-11@58d76f")
 @pytest.mark.parametrize(
     ("numbers", "dtype"),
     [([1.0, 2.5], "float32"), ([[1, 2], [3, 4]], "int64"), ([True, False], "bool"), ([0.1], "float64")],
@@ -82,7 +82,7 @@ def test_small_arrays_become_arrays(numbers: Any, dtype: str) -> None:
         assert same(written(read(tree)), tree)
 
 
-@pytest.mark.clause("K-11")
+@pytest.mark.clause("K-11@58d76f")
 @pytest.mark.parametrize(
     "tree",
     [
@@ -104,7 +104,7 @@ def test_encodings_that_would_lose_something_stay_maps(tree: Any) -> None:
     assert same(written(read(tree)), tree)
 
 
-@pytest.mark.clause("K-6", "K-7", "K-8")
+@pytest.mark.clause("K-6@160278", "K-7@32e2b5", "K-8@be77d8")
 @pytest.mark.parametrize(
     ("module", "name", "registered", "text"),
     [
@@ -138,7 +138,7 @@ def test_classes_have_one_name(module: str | None, name: str, registered: str | 
     assert same(written(read(tree)), tree)
 
 
-@pytest.mark.clause("K-6")
+@pytest.mark.clause("K-6@160278")
 def test_positions_leave_out_their_package() -> None:
     """An op leaves out `layers` and an algorithm `optimizers`, where what is left is not ambiguous."""
     assert short("keras:layers.Dense", "layers") == "keras:Dense"
@@ -148,7 +148,7 @@ def test_positions_leave_out_their_package() -> None:
         assert full(short(text, "layers"), "layers") == text
 
 
-@pytest.mark.clause("K-9")
+@pytest.mark.clause("K-9@ec76dc")
 @pytest.mark.parametrize(
     ("tree", "text"),
     [
@@ -165,7 +165,7 @@ def test_functions_are_objects_without_config(tree: Any, text: str) -> None:
     assert same(written(value), tree)
 
 
-@pytest.mark.clause("K-10", "X-1")
+@pytest.mark.clause("K-10@f1eef3", "X-1@06793e")
 def test_the_code_of_a_lambda_is_data() -> None:
     """A lambda's marshalled code is kept as it is, and found wherever it is."""
     config = {"code": "4wEAAAAA", "defaults": None, "closure": None}
@@ -176,7 +176,7 @@ def test_the_code_of_a_lambda_is_data() -> None:
     assert same(written(value), special("__lambda__", config))
 
 
-@pytest.mark.clause("K-12")
+@pytest.mark.clause("K-12@83e131")
 def test_shared_objects_are_numbered_in_order() -> None:
     """Memory addresses become 1, 2, … in the order of the document, everywhere in it."""
     big, small = 139_782_503_690_128, 7
@@ -192,7 +192,7 @@ def test_shared_objects_are_numbered_in_order() -> None:
     assert back["raw"]["build_config"]["x"]["shared_object_id"] == 2
 
 
-@pytest.mark.clause("K-58", "K-59")
+@pytest.mark.clause("K-58@3c09cf", "K-59@cab9b0")
 @pytest.mark.parametrize(
     "tree",
     [
@@ -218,7 +218,7 @@ def test_every_object_comes_back_as_it_was(tree: Any) -> None:
     assert same(written(read(tree)), tree)
 
 
-@pytest.mark.clause("K-59")
+@pytest.mark.clause("K-59@cab9b0")
 def test_the_order_of_keys_is_kept() -> None:
     """The keys of maps that are arguments keep their order, which a canonical document forgets."""
     tree = node("keras.losses", "L", {"table": {"zeta": 1, "alpha": {"b": 1, "a": 2}}, "list": [{"y": 1, "x": 2}]})
@@ -237,7 +237,7 @@ def test_orders_that_do_not_fit_are_passed_over() -> None:
     assert list(reordered({"a": {"b": 1, "new": 2, "z": 3}}, orders)["a"]) == ["z", "b", "new"]
 
 
-@pytest.mark.clause("K-60")
+@pytest.mark.clause("K-60@c24edd")
 @pytest.mark.parametrize("value", [1j, {1: 2}, b"\xff", values.DtypeName("int8"), values.AssetRef("assets/a")])
 def test_values_without_a_form_in_keras_are_refused(value: Any) -> None:
     """A complex number, a map with other keys, bytes that are no text, a dtype and an asset have no form in Keras."""
@@ -264,7 +264,7 @@ JSON = st.recursive(
 )
 
 
-@pytest.mark.clause("K-58")
+@pytest.mark.clause("K-58@3c09cf")
 @given(JSON)
 def test_any_json_goes_there_and_back(tree: Any) -> None:
     """Any tree, however close to one of Keras' forms, comes back with the same types and values."""
@@ -304,7 +304,7 @@ def parsed(data: bytes, limits: Limits | None = None) -> Any:
     return read_json(BytesSource(data), "config.json", limits or Limits())
 
 
-@pytest.mark.clause("K-2")
+@pytest.mark.clause("K-2@1b562f")
 @pytest.mark.parametrize(
     "data",
     [
@@ -331,7 +331,7 @@ def test_hostile_documents_are_refused(data: bytes) -> None:
     assert caught.value.code == "keras-json"
 
 
-@pytest.mark.clause("K-2", "L-3")
+@pytest.mark.clause("K-2@1b562f", "L-3@a15eb3")
 def test_documents_beyond_the_limit_are_not_read() -> None:
     """A document that is larger than the limit is refused before it is read."""
     with pytest.raises(EtuiError) as caught:
@@ -339,7 +339,7 @@ def test_documents_beyond_the_limit_are_not_read() -> None:
     assert caught.value.code == "limit-document"
 
 
-@pytest.mark.clause("K-2")
+@pytest.mark.clause("K-2@1b562f")
 def test_the_bare_words_of_python_are_floats() -> None:
     """NaN and the infinities are read, and written as Keras writes them."""
     tree = parsed(b'{"a": NaN, "b": -Infinity, "c": 1e400, "d": 1.0}')

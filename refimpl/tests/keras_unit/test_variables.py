@@ -91,7 +91,7 @@ TABLE: list[tuple[str, dict[str, Json], str]] = [
 ]
 
 
-@pytest.mark.clause("K-19", "K-48", "K-49")
+@pytest.mark.clause("K-19@5f61ba", "K-48@6a0db9", "K-49@caeb83")
 @pytest.mark.parametrize(("kind", "config", "text"), TABLE)
 def test_built_in_layers_have_named_variables(kit: Any, kind: str, config: dict[str, Json], text: str) -> None:
     """Stored numbers become the table's names, with its flags; trainable variables are listed first."""
@@ -109,7 +109,7 @@ def test_built_in_layers_have_named_variables(kit: Any, kind: str, config: dict[
         assert model.config.find("it").params[name.lstrip("-")] == path
 
 
-@pytest.mark.clause("K-19")
+@pytest.mark.clause("K-19@5f61ba")
 def test_the_table_of_tests_has_every_class_with_variables() -> None:
     """Each class of the layer table that owns variables is tested, its siblings of other ranks aside."""
     tested = {kind for kind, _, _ in TABLE}
@@ -119,7 +119,7 @@ def test_the_table_of_tests_has_every_class_with_variables() -> None:
     assert owners - tested == set()
 
 
-@pytest.mark.clause("K-46")
+@pytest.mark.clause("K-46@5d9f82")
 def test_a_file_that_does_not_fit_the_table_keeps_its_numbers(kit: Any) -> None:
     """Three variables of a Dense layer that is not quantized into them, and of a custom layer, are named by number."""
     report = Report()
@@ -141,7 +141,7 @@ def test_a_file_that_does_not_fit_the_table_keeps_its_numbers(kit: Any) -> None:
     ] * 2
 
 
-@pytest.mark.clause("K-46", "D-3")
+@pytest.mark.clause("K-46@5d9f82", "D-3@4c720b")
 def test_variables_that_the_file_names_keep_their_names(kit: Any) -> None:
     """A layer that saves its variables by name, slashes included, has them under these names."""
     layer = kit.layer("Keeper", "keeper") | {"module": None, "registered_name": "mine>Keeper"}
@@ -152,7 +152,7 @@ def test_variables_that_the_file_names_keep_their_names(kit: Any) -> None:
     assert model.weights["keeper/a%2Fb"].role == "a/b"
 
 
-@pytest.mark.clause("K-47")
+@pytest.mark.clause("K-47@b6c087")
 def test_datasets_of_no_layer_are_variables_of_their_own(kit: Any) -> None:
     """Nothing in the weights file is dropped, wherever it lies."""
     report = Report()
@@ -164,7 +164,7 @@ def test_datasets_of_no_layer_are_variables_of_their_own(kit: Any) -> None:
     assert kit.content(kit.back(model))["weights"] == kit.content(path)["weights"]
 
 
-@pytest.mark.clause("K-48")
+@pytest.mark.clause("K-48@6a0db9")
 def test_frozen_layers_freeze_what_is_in_them(kit: Any) -> None:
     """A variable is trainable only if no module around it has `trainable` false."""
     inner = kit.sequential([kit.layer("Dense", "a", units=1), kit.layer("Dense", "b", units=1, trainable=False)], "in")
@@ -183,7 +183,7 @@ def test_frozen_layers_freeze_what_is_in_them(kit: Any) -> None:
     }
 
 
-@pytest.mark.clause("K-49", "K-15")
+@pytest.mark.clause("K-49@caeb83", "K-15@06a275")
 def test_attention_lists_its_layers_in_its_own_order(kit: Any) -> None:
     """The layers that an attention layer makes are its modules, in the order in which it makes them."""
     attrs = {"num_heads": 2, "key_dim": 3, "use_bias": False}
@@ -199,7 +199,7 @@ def test_attention_lists_its_layers_in_its_own_order(kit: Any) -> None:
     assert model.config.find("mha/query_dense").attrs == {}
 
 
-@pytest.mark.clause("K-15", "K-19")
+@pytest.mark.clause("K-15@06a275", "K-19@5f61ba")
 def test_cells_and_backward_layers_are_modules(kit: Any) -> None:
     """The cell of an LSTM, and the layer that a Bidirectional makes from the one it holds, have the right names."""
     lstm = kit.layer("LSTM", "lstm", units=2, use_bias=False)
@@ -212,7 +212,7 @@ def test_cells_and_backward_layers_are_modules(kit: Any) -> None:
     assert list(model.weights) == [f"both/{side}/cell/{name}" for side in sides for name in names]
 
 
-@pytest.mark.clause("K-15")
+@pytest.mark.clause("K-15@06a275")
 def test_containers_are_modules(kit: Any) -> None:
     """Lists in a custom layer are modules without variables, and private attributes lose their underscore."""
     layer = kit.layer("Block", "block") | {"module": None, "registered_name": "mine>Block"}
@@ -232,7 +232,7 @@ def test_containers_are_modules(kit: Any) -> None:
     assert model.config.find("block/steps").op == model.config.find("block/steps/container").op == "keras:Container"
 
 
-@pytest.mark.clause("K-50", "W-14")
+@pytest.mark.clause("K-50@3ed3b1", "W-14@118588")
 def test_a_kernel_that_is_stored_twice_is_an_alias(kit: Any) -> None:
     """The kernel of a spectral normalization is that of the layer it holds, if the bits agree."""
     dense = kit.layer("Dense", "dense", units=2)
@@ -254,7 +254,7 @@ def test_a_kernel_that_is_stored_twice_is_an_alias(kit: Any) -> None:
     }
 
 
-@pytest.mark.clause("K-51", "K-48", "K-49")
+@pytest.mark.clause("K-51@ab3c27", "K-48@6a0db9", "K-49@caeb83")
 @pytest.mark.parametrize(("kind", "name"), [("Dense", "kernel"), ("Conv1D", "kernel"), ("Embedding", "embeddings")])
 def test_adapters_are_variables_of_zeros(kit: Any, kind: str, name: str) -> None:
     """A low-rank adapter freezes what it adapts, and has two variables that the file does not hold."""
@@ -272,7 +272,7 @@ def test_adapters_are_variables_of_zeros(kit: Any, kind: str, name: str) -> None
     assert caught.value.code == "keras-variables"
 
 
-@pytest.mark.clause("K-51")
+@pytest.mark.clause("K-51@ab3c27")
 def test_the_adapter_of_a_packed_kernel_is_left_out(kit: Any) -> None:
     """The shape of a packed kernel does not tell those of its adapter."""
     layer = kit.layer("Dense", "it", lora_rank=2, use_bias=False, **mode("int4"))
@@ -283,7 +283,7 @@ def test_the_adapter_of_a_packed_kernel_is_left_out(kit: Any) -> None:
     }
 
 
-@pytest.mark.clause("K-46", "K-19")
+@pytest.mark.clause("K-46@5d9f82", "K-19@5f61ba")
 def test_a_lookup_names_its_weights(kit: Any) -> None:
     """The inverse document frequencies of a lookup are stored by name, and shared by the layer around it."""
     arrays = {
@@ -296,7 +296,7 @@ def test_a_lookup_names_its_weights(kit: Any) -> None:
     assert model.config.find("text/lookup_layer").op == "keras:StringLookup"
 
 
-@pytest.mark.clause("K-51", "X-2")
+@pytest.mark.clause("K-51@ab3c27", "X-2@ca2f55")
 @pytest.mark.parametrize("rank", [0, -1, 10**12, "2", True])
 def test_a_senseless_rank_makes_no_adapter(kit: Any, rank: Json) -> None:
     """A rank from a hostile config allocates nothing."""
@@ -305,7 +305,7 @@ def test_a_senseless_rank_makes_no_adapter(kit: Any, rank: Json) -> None:
     assert [path for path, _ in listing(model)] == ["it/kernel", "it/bias"]
 
 
-@pytest.mark.clause("K-63", "N-4")
+@pytest.mark.clause("K-63@279545", "N-4@fc390c")
 def test_flags_that_keras_cannot_hold_are_reported(kit: Any) -> None:
     """A variable that is frozen while its layer is not is lost in a `.keras` file, and strict writing refuses."""
     model = kit.model(kit.dense_model(), kit.dense_arrays())
@@ -318,7 +318,7 @@ def test_flags_that_keras_cannot_hold_are_reported(kit: Any) -> None:
     assert kit.content(kit.back(model, strict=False))["config"] is not None
 
 
-@pytest.mark.clause("K-58")
+@pytest.mark.clause("K-58@3c09cf")
 @pytest.mark.parametrize("dtype", ["float16", "float64", "int8", "uint16", "int64", "bool", "complex64", "complex128"])
 def test_every_dtype_goes_there_and_back(kit: Any, dtype: str) -> None:
     """Bits and dtype of a variable are those of the file, complex numbers included."""
@@ -329,7 +329,7 @@ def test_every_dtype_goes_there_and_back(kit: Any, dtype: str) -> None:
     assert model.weights["odd/0"].numpy().tobytes() == array.tobytes()
 
 
-@pytest.mark.clause("K-60")
+@pytest.mark.clause("K-60@c24edd")
 def test_variables_that_a_layer_cannot_have_are_refused(kit: Any) -> None:
     """A Dense layer with a variable `scale`, and a variable that no module names, have no place in the file."""
     model = kit.model(kit.dense_model(), kit.dense_arrays())

@@ -38,7 +38,7 @@ def runs(mode: str, form: str, swap: str, before: str) -> list[dict[str, Any]]:
     return results[:-1]
 
 
-@pytest.mark.clause("F-6", "F-7", "F-8")
+@pytest.mark.clause("F-6@674ad5", "F-7@291ba2", "F-8@a401d8")
 @FORMS
 @SWAPS
 @BEFORE
@@ -72,7 +72,7 @@ def test_the_next_save_removes_what_a_killed_one_left(form: str, swap: str, befo
     assert left > 2
 
 
-@pytest.mark.clause("F-8")
+@pytest.mark.clause("F-8@a401d8")
 @FORMS
 @SWAPS
 @BEFORE

@@ -59,7 +59,7 @@ def read_fully(location: Path) -> None:
         reader.verify_container(sizes(CONTENT))
 
 
-@pytest.mark.clause("D-5", "F-1", "H-8")
+@pytest.mark.clause("D-5@94980c", "F-1@9398f0", "H-8@5fca10")
 @given(contents())
 def test_a_folder_is_written_again_as_it_was(content: dict[str, bytes]) -> None:
     """Each part is a regular file at its name with its bytes, and a second write gives the same files."""
@@ -84,7 +84,7 @@ def files_below(folder: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.clause("D-5", "H-8")
+@pytest.mark.clause("D-5@94980c", "H-8@5fca10")
 @given(contents())
 def test_parts_in_memory_are_written_again_as_they_were(content: dict[str, bytes]) -> None:
     """A mapping filled by a writer holds the parts in order, and reads back as them."""
@@ -119,7 +119,7 @@ def with_device(path: Path) -> None:
     path.symlink_to("/dev/zero")
 
 
-@pytest.mark.clause("F-1", "X-1")
+@pytest.mark.clause("F-1@9398f0", "X-1@06793e")
 @pytest.mark.parametrize("change", [with_link, with_fifo, with_folder, with_device])
 @pytest.mark.parametrize("name", ["config.json", MANIFEST])
 def test_a_part_that_is_not_a_regular_file_is_refused(change: Callable[[Path], None], name: str, folder: Path) -> None:
@@ -128,7 +128,7 @@ def test_a_part_that_is_not_a_regular_file_is_refused(change: Callable[[Path], N
     assert refusal(lambda: read_fully(folder)).code == "part-not-a-file"
 
 
-@pytest.mark.clause("F-1", "X-1")
+@pytest.mark.clause("F-1@9398f0", "X-1@06793e")
 def test_a_part_below_a_linked_folder_is_refused(folder: Path) -> None:
     """A symbolic link in the place of a folder between the artifact and a part is not followed."""
     (folder / "assets").rename(folder.parent / "assets")
@@ -137,7 +137,7 @@ def test_a_part_below_a_linked_folder_is_refused(folder: Path) -> None:
     assert (failure.code, failure.error_class) == ("part-not-a-file", "unsafe")
 
 
-@pytest.mark.clause("F-1")
+@pytest.mark.clause("F-1@9398f0")
 def test_a_file_in_the_place_of_a_folder_is_refused(folder: Path) -> None:
     """A part cannot lie below a file."""
     (folder / ASSET).unlink()
@@ -146,7 +146,7 @@ def test_a_file_in_the_place_of_a_folder_is_refused(folder: Path) -> None:
     assert refusal(lambda: read_fully(folder)).code == "part-not-a-file"
 
 
-@pytest.mark.clause("F-2")
+@pytest.mark.clause("F-2@9d4da6")
 def test_a_folder_without_a_manifest_is_refused(folder: Path) -> None:
     """A folder and a mapping without manifest.json are no artifacts, whatever else is in them."""
     (folder / MANIFEST).unlink()
@@ -155,7 +155,7 @@ def test_a_folder_without_a_manifest_is_refused(folder: Path) -> None:
     assert refusal(lambda: open_artifact(folder.parent)).code == "manifest-missing"
 
 
-@pytest.mark.clause("F-3")
+@pytest.mark.clause("F-3@bbe75c")
 @pytest.mark.parametrize("name", ["weights.safetensors", ASSET])
 def test_a_listed_part_that_is_not_there_is_refused(name: str, folder: Path) -> None:
     """A part that is missing is refused when members are checked, and when it is opened."""
@@ -168,14 +168,14 @@ def test_a_listed_part_that_is_not_there_is_refused(name: str, folder: Path) -> 
         assert refusal(lambda: reader.check_members(sizes(CONTENT))).code == "part-missing"
 
 
-@pytest.mark.clause("F-3")
+@pytest.mark.clause("F-3@bbe75c")
 def test_a_part_whose_folder_is_not_there_is_refused(folder: Path) -> None:
     """A missing folder means a missing part."""
     (folder / "native").rename(folder / "other")
     assert refusal(lambda: read_fully(folder)).code == "part-missing"
 
 
-@pytest.mark.clause("F-4")
+@pytest.mark.clause("F-4@8c1cdb")
 def test_a_part_of_another_size_is_refused(folder: Path) -> None:
     """A file that is cut or lengthened is refused when members are checked."""
     for data in (CONTENT[ASSET][:-1], CONTENT[ASSET] + b"\n", b""):
@@ -185,7 +185,7 @@ def test_a_part_of_another_size_is_refused(folder: Path) -> None:
             assert refusal(lambda: reader.check_members(sizes(CONTENT))).code == "part-size"
 
 
-@pytest.mark.clause("F-5", "H-7")
+@pytest.mark.clause("F-5@162e12", "H-7@2b485b")
 @pytest.mark.parametrize("name", ["notes.txt", ".hidden", "assets/deep/other", "new/folder/file", "ü", "a\\b"])
 def test_an_unlisted_file_is_refused_by_full_verification_alone(name: str, folder: Path) -> None:
     """Ordinary opening ignores a file that the manifest does not list; full verification refuses it."""
@@ -201,7 +201,7 @@ def test_an_unlisted_file_is_refused_by_full_verification_alone(name: str, folde
         assert refusal(lambda: reader.verify_container(sizes(CONTENT))).code == "part-unlisted"
 
 
-@pytest.mark.clause("F-5", "H-7")
+@pytest.mark.clause("F-5@162e12", "H-7@2b485b")
 def test_an_unlisted_link_is_refused_and_not_followed(folder: Path) -> None:
     """Full verification refuses a link to a folder, and a link to itself, without going into it."""
     for target in (folder, folder.parent, Path("loop")):
@@ -212,7 +212,7 @@ def test_an_unlisted_link_is_refused_and_not_followed(folder: Path) -> None:
         (folder / "loop").unlink()
 
 
-@pytest.mark.clause("F-5", "E-2")
+@pytest.mark.clause("F-5@162e12", "E-2@310409")
 def test_folders_deeper_than_any_part_end_the_search(folder: Path) -> None:
     """A chain of a thousand folders is refused by its name, without a thousand open folders."""
     at = os.open(folder, os.O_RDONLY)
@@ -226,7 +226,7 @@ def test_folders_deeper_than_any_part_end_the_search(folder: Path) -> None:
         assert refusal(lambda: reader.verify_container(sizes(CONTENT))).code == "part-unlisted"
 
 
-@pytest.mark.clause("P-1", "X-1", "A-2")
+@pytest.mark.clause("P-1@71c231", "X-1@06793e", "A-2@e108b6")
 @pytest.mark.parametrize("name", ["../outside.txt", "/etc/passwd", "assets/../../outside.txt", "a\0b", "", "."])
 def test_a_name_that_leads_outside_is_refused_before_it_is_opened(name: str, folder: Path) -> None:
     """No name opens a file outside of the folder."""
@@ -236,7 +236,7 @@ def test_a_name_that_leads_outside_is_refused_before_it_is_opened(name: str, fol
         assert refusal(lambda: reader.check_members({name: 6})).code == "part-name"
 
 
-@pytest.mark.clause("L-2", "L-3")
+@pytest.mark.clause("L-2@76176e", "L-3@a15eb3")
 def test_more_parts_than_the_limit_are_refused() -> None:
     """A caller's lower limit on the number of parts holds when members are checked."""
     with open_artifact(CONTENT, Limits(parts=4)) as reader:

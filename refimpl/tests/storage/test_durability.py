@@ -62,7 +62,7 @@ def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Device:
     return noted
 
 
-@pytest.mark.clause("F-6", "F-7")
+@pytest.mark.clause("F-6@674ad5", "F-7@291ba2")
 @pytest.mark.parametrize("before", [None, with_manifest({"config.json": b"{}"})])
 @pytest.mark.parametrize("swap", ["exchange", "rename"])
 def test_a_folder_is_durable_before_it_takes_its_place(
@@ -91,7 +91,7 @@ def test_a_folder_is_durable_before_it_takes_its_place(
     assert device.durable(device.root) == {f"model/{name}": data for name, data in CONTENT.items()}
 
 
-@pytest.mark.clause("F-6", "F-7")
+@pytest.mark.clause("F-6@674ad5", "F-7@291ba2")
 @pytest.mark.parametrize("swap", ["exchange", "rename"])
 def test_a_packed_artifact_is_durable_before_it_takes_its_place(
     swap: str, device: Device, monkeypatch: pytest.MonkeyPatch
@@ -115,7 +115,7 @@ def test_a_packed_artifact_is_durable_before_it_takes_its_place(
         assert device.durable(device.root) == {"m.etui": target.read_bytes()}
 
 
-@pytest.mark.clause("F-7")
+@pytest.mark.clause("F-7@291ba2")
 @pytest.mark.parametrize("form", ["packed", "directory"])
 def test_no_file_of_an_existing_artifact_is_changed(form: str, tmp_path: Path) -> None:
     """Hard links to the earlier files still hold the earlier bytes after a save."""

@@ -90,7 +90,7 @@ def large(size: int) -> SparseFile:
     return file
 
 
-@pytest.mark.clause("Z-5", "Z-6", "Z-9", "D-6")
+@pytest.mark.clause("Z-5@76772f", "Z-6@e313d7", "Z-9@d0d3a0", "D-6@2ef66e")
 @pytest.mark.parametrize("size", [0xFFFFFFFE, 0xFFFFFFFF, 0x1_0000_0001])
 def test_zip64_fields_are_there_exactly_from_their_limit_on(size: int) -> None:
     """At the last size without zip64, and from the first one with it, Python and we read the same members."""
@@ -117,7 +117,7 @@ def test_zip64_fields_are_there_exactly_from_their_limit_on(size: int) -> None:
     assert local.needed == 20
 
 
-@pytest.mark.clause("Z-5", "Z-9", "E-2")
+@pytest.mark.clause("Z-5@76772f", "Z-9@d0d3a0", "E-2@310409")
 def test_every_flipped_bit_of_zip64_headers_is_refused() -> None:
     """In the headers and end records of an archive beyond 4 GiB, a flip of any bit is refused."""
     file = large(0xFFFFFFFF)
@@ -146,7 +146,7 @@ def open_every_header(source: ByteSource) -> None:
         reader.source(name)
 
 
-@pytest.mark.clause("Z-9", "Z-1")
+@pytest.mark.clause("Z-9@d0d3a0", "Z-1@88c419")
 @pytest.mark.parametrize("count", [0xFFFE, 0xFFFF, 0x10000])
 def test_many_members_have_a_zip64_end_record(count: int) -> None:
     """From 65,535 members on there is a zip64 end record, and Python and we find all of them."""
@@ -162,7 +162,7 @@ def test_many_members_have_a_zip64_end_record(count: int) -> None:
         assert len(archive.namelist()) == count
 
 
-@pytest.mark.clause("Z-9", "E-2")
+@pytest.mark.clause("Z-9@d0d3a0", "E-2@310409")
 def test_a_zip64_end_record_that_is_not_needed_is_refused() -> None:
     """Zip64 end records in a small archive, however consistent, are refused."""
     file = io.BytesIO()

@@ -32,7 +32,7 @@ def code_of(*names: str, limits: Limits | None = None) -> str:
     return caught.value.code
 
 
-@pytest.mark.clause("P-1")
+@pytest.mark.clause("P-1@71c231")
 @pytest.mark.parametrize(
     "name", ["", "/", "/a", "a/", "a//b", "a b", "a\\b", "a:b", "C:", "a\0", "a\n", "ä", "a~", "a*", "a?b", "a#b", "@"]
 )
@@ -42,7 +42,7 @@ def test_names_of_other_characters_are_refused(name: str) -> None:
     assert code_of(f"assets/{name}") == "part-name"
 
 
-@pytest.mark.clause("P-2")
+@pytest.mark.clause("P-2@0bdadc")
 @pytest.mark.parametrize(
     "segment",
     [
@@ -69,7 +69,7 @@ def test_segments_that_mean_something_else_are_refused(segment: str) -> None:
         assert code_of(name) == "part-name"
 
 
-@pytest.mark.clause("P-1", "P-2")
+@pytest.mark.clause("P-1@71c231", "P-2@0bdadc")
 @pytest.mark.parametrize(
     "name", ["a", "A-b_c.d+e%20=f", "assets/a..b", "console", "com10", "lpt", "nulls.txt", "conf/x", "a" * 255, "0"]
 )
@@ -79,7 +79,7 @@ def test_names_of_the_alphabet_are_taken(name: str) -> None:
     check_part_names([name])
 
 
-@pytest.mark.clause("P-3")
+@pytest.mark.clause("P-3@83835b")
 @pytest.mark.parametrize(
     "names",
     [
@@ -100,13 +100,13 @@ def test_names_that_may_be_one_file_are_refused(names: tuple[str, ...]) -> None:
     assert code_of(*reversed(names)) == "part-collision"
 
 
-@pytest.mark.clause("P-3")
+@pytest.mark.clause("P-3@83835b")
 def test_names_that_share_a_beginning_are_taken() -> None:
     """Only whole segments count: a longer name beside a shorter one, and files of one folder, do not collide."""
     check_part_names(["assets/a", "assets/ab", "assets/a.b", "assets/b/a", "assets/b/b", "programs/assets/a"])
 
 
-@pytest.mark.clause("P-5")
+@pytest.mark.clause("P-5@de13e9")
 @pytest.mark.parametrize(
     "names",
     [
@@ -126,7 +126,7 @@ def test_incomplete_or_misnumbered_shards_are_refused(names: tuple[str, ...]) ->
     assert code_of(*names) == "part-role"
 
 
-@pytest.mark.clause("P-5")
+@pytest.mark.clause("P-5@de13e9")
 def test_complete_shards_are_taken() -> None:
     """Shards of several bases, each complete, are legal; beyond 99999 they have six digits."""
     check_part_names([f"weights-{n:05d}-of-00003.safetensors" for n in (3, 1, 2)] + ["optimizer.safetensors"])
@@ -136,7 +136,7 @@ def test_complete_shards_are_taken() -> None:
     assert code_of(*many[1:]) == "part-role"
 
 
-@pytest.mark.clause("P-4")
+@pytest.mark.clause("P-4@ffa67a")
 def test_roles_follow_from_names() -> None:
     """Documents, data parts and folders have the roles of chapter 7, and other names have none."""
     roles = {
@@ -166,7 +166,7 @@ def test_roles_follow_from_names() -> None:
         assert role_of(name) is None
 
 
-@pytest.mark.clause("Z-2")
+@pytest.mark.clause("Z-2@a6382e")
 def test_members_are_ordered_by_role_and_then_by_name() -> None:
     """Data first, then programs, native documents and assets mixed by name, then documents, then the manifest."""
     order = [
@@ -188,7 +188,7 @@ def test_members_are_ordered_by_role_and_then_by_name() -> None:
     assert sorted(order[::2] + order[1::2], key=order_key) == order
 
 
-@pytest.mark.clause("L-1", "L-2", "L-3")
+@pytest.mark.clause("L-1@edac1f", "L-2@76176e", "L-3@a15eb3")
 def test_limits_hold() -> None:
     """A name of 256 bytes, and one part more than the limit, are refused."""
     assert code_of("a" * 256) == "limit-path"
@@ -198,7 +198,7 @@ def test_limits_hold() -> None:
     assert code_of(*(str(number) for number in range(100_001))) == "limit-parts"
 
 
-@pytest.mark.clause("P-6", "P-1", "P-2")
+@pytest.mark.clause("P-6@339932", "P-1@71c231", "P-2@0bdadc")
 @given(PATHS)
 def test_any_file_name_has_one_legal_part_name(path: str) -> None:
     """An escaped name is legal, and unescaping gives the name back."""
@@ -207,7 +207,7 @@ def test_any_file_name_has_one_legal_part_name(path: str) -> None:
     assert unescape(name) == path
 
 
-@pytest.mark.clause("P-6")
+@pytest.mark.clause("P-6@339932")
 def test_escaped_names_are_as_the_spec_writes_them() -> None:
     """Each byte of UTF-8 becomes %XX, and legal names but for % stay as they are."""
     assert escape("Wörter für morgen.txt") == "W%C3%B6rter%20f%C3%BCr%20morgen.txt"
@@ -216,7 +216,7 @@ def test_escaped_names_are_as_the_spec_writes_them() -> None:
     assert escape(".hidden/a./con/NUL.txt") == "%2Ehidden/a%2E/%63on/%4EUL.txt"
 
 
-@pytest.mark.clause("P-1", "P-2")
+@pytest.mark.clause("P-1@71c231", "P-2@0bdadc")
 @pytest.mark.parametrize("path", ["", "/", "a//b", ".", "..", "../a", "a/./b", "/a", "a/"])
 def test_paths_without_a_legal_name_are_refused(path: str) -> None:
     """Empty segments, `.` and `..` have no escaped form."""

@@ -106,7 +106,7 @@ def test_a_source_that_is_dropped_closes_its_file(tmp_path: Path) -> None:
     assert len(list(Path("/dev/fd").iterdir())) == before
 
 
-@pytest.mark.clause("H-1", "H-2")
+@pytest.mark.clause("H-1@34f64c", "H-2@32a072")
 @given(
     st.lists(st.one_of(st.binary(max_size=100), st.integers(0, 300).map(lambda kib: b"k" * (1024 * kib))), max_size=5)
 )
@@ -144,7 +144,7 @@ def test_a_pass_that_is_left_early_ends_its_thread() -> None:
     assert threading.active_count() == before
 
 
-@pytest.mark.clause("H-3")
+@pytest.mark.clause("H-3@effdac")
 def test_an_unknown_algorithm_is_refused() -> None:
     """There is no writing with a digest that no reader could check."""
     with pytest.raises(UnsupportedError) as caught:

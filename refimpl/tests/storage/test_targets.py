@@ -79,7 +79,7 @@ def test_the_form_follows_from_the_target(tmp_path: Path) -> None:
     assert content_of(tmp_path / "empty") == NEW
 
 
-@pytest.mark.clause("I-1")
+@pytest.mark.clause("I-1@5aed06")
 def test_the_form_is_recognised_by_content(tmp_path: Path) -> None:
     """A packed artifact of any name and a folder named like a packed one open as what they are."""
     write(tmp_path / "picture.png", OLD, "packed")
@@ -188,7 +188,7 @@ def test_a_link_stands_for_what_it_points_to(form: Form, tmp_path: Path) -> None
         assert sorted(path.name for path in tmp_path.iterdir()) == ["links", "model"]
 
 
-@pytest.mark.clause("X-4")
+@pytest.mark.clause("X-4@c431d3")
 def test_a_writer_follows_no_link_inside_of_a_folder(tmp_path: Path) -> None:
     """A link inside of an artifact's folder makes a save refuse, and nothing is written through it."""
     write(tmp_path / "model", OLD, "directory")
@@ -202,7 +202,7 @@ def test_a_writer_follows_no_link_inside_of_a_folder(tmp_path: Path) -> None:
     assert list(outside.iterdir()) == []
 
 
-@pytest.mark.clause("F-8")
+@pytest.mark.clause("F-8@a401d8")
 @FORMS
 def test_an_exception_of_the_caller_leaves_everything_as_it_was(form: Form, tmp_path: Path) -> None:
     """A source that raises, a block that is left early or a missing commit change nothing and leave nothing."""
@@ -228,7 +228,7 @@ def test_an_exception_of_the_caller_leaves_everything_as_it_was(form: Form, tmp_
         assert content_of(target) == OLD
 
 
-@pytest.mark.clause("F-8")
+@pytest.mark.clause("F-8@a401d8")
 @FORMS
 def test_a_full_device_changes_nothing(form: Form, tmp_path: Path) -> None:
     """When the system refuses to make a file larger, the save fails and the earlier artifact is as it was."""
@@ -253,7 +253,7 @@ def test_a_full_device_changes_nothing(form: Form, tmp_path: Path) -> None:
     assert len(failures) == 5
 
 
-@pytest.mark.clause("F-8")
+@pytest.mark.clause("F-8@a401d8")
 @FORMS
 def test_places_that_cannot_be_written_are_storage_errors(form: Form, tmp_path: Path) -> None:
     """A parent that is missing, is a file, or vanishes while the save runs ends in a coded error with its errno."""
@@ -314,7 +314,7 @@ def test_leftovers_of_other_targets_and_of_live_writers_stay(tmp_path: Path) -> 
     assert all(path.exists() for path in (live, *others))
 
 
-@pytest.mark.clause("F-8")
+@pytest.mark.clause("F-8@a401d8")
 def test_a_folder_that_is_moved_aside_is_found(tmp_path: Path) -> None:
     """Between the two renames of a system without an exchange, the earlier artifact opens at its own place."""
     write(tmp_path / "model", OLD, "directory")
@@ -326,7 +326,7 @@ def test_a_folder_that_is_moved_aside_is_found(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-@pytest.mark.clause("F-8")
+@pytest.mark.clause("F-8@a401d8")
 @FORMS
 @pytest.mark.parametrize("before", [True, False])
 def test_a_folder_that_cannot_be_flushed_undoes_the_rename(
@@ -363,7 +363,7 @@ MISUSES: list[tuple[str, list[tuple[str, str, int, list[Any]]]]] = [
 ]
 
 
-@pytest.mark.clause("F-8", "L-1", "P-1", "P-3", "P-4", "Z-1", "Z-2")
+@pytest.mark.clause("F-8@a401d8", "L-1@edac1f", "P-1@71c231", "P-3@83835b", "P-4@ffa67a", "Z-1@88c419", "Z-2@a6382e")
 @pytest.mark.parametrize("form", ["packed", "directory", "memory", "file"])
 @pytest.mark.parametrize(("code", "parts"), MISUSES)
 def test_a_writer_refuses_what_no_reader_would_take(
@@ -422,7 +422,7 @@ def test_buffers_of_any_item_type_are_written_as_bytes() -> None:
     assert content["weights.safetensors"] == array.tobytes() * 2 + b"xyz"
 
 
-@pytest.mark.clause("F-8")
+@pytest.mark.clause("F-8@a401d8")
 def test_a_foreign_file_stays_when_its_writing_fails(tmp_path: Path) -> None:
     """The transaction for files of other formats leaves the earlier file after any exception, and no temporary one."""
     target = tmp_path / "m.keras"
