@@ -18,7 +18,7 @@ from .custom_objects import (
     SlowDecay,
     Sub,
     TiedPair,
-    Untied,
+    TiedHead,
     bent,
     gap,
     stretched,
@@ -110,7 +110,7 @@ def custom_optimizer_inside_loss_scale() -> Sample:
 def custom_layer_that_shares_a_table() -> Sample:
     inputs = keras.Input((5,), dtype="int32")
     table = layers.Embedding(9, 4, name="table")
-    model = keras.Model(inputs, Untied(table)(layers.Dense(4)(table(inputs))))
+    model = keras.Model(inputs, TiedHead(table)(layers.Dense(4)(table(inputs))))
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     return fit(model, tokens(9, 8, 5), classes(9, 8, 5))
 

@@ -129,7 +129,7 @@ class Keeper(layers.Layer):
 
 
 @registered
-class Untied(layers.Layer):
+class TiedHead(layers.Layer):
     """Projects back with the transposed table of an embedding that another layer owns."""
 
     def __init__(self, table: layers.Layer, **kwargs: Any) -> None:
@@ -146,7 +146,7 @@ class Untied(layers.Layer):
         return {**super().get_config(), "table": keras.saving.serialize_keras_object(self.table)}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Untied:
+    def from_config(cls, config: dict[str, Any]) -> TiedHead:
         config["table"] = keras.saving.deserialize_keras_object(config["table"])
         return cls(**config)
 
