@@ -14,7 +14,6 @@ Everything is compared bit for bit; there is no tolerance anywhere in this file.
 
 from __future__ import annotations
 
-import inspect
 import io
 import json
 import os
@@ -82,8 +81,7 @@ def build(target: Path, only: list[str]) -> None:
     """Write every case that this backend can run, and an index that says which and why the others are missing."""
     backend = keras.backend.backend()
     target.mkdir(parents=True, exist_ok=True)
-    index: dict[str, Any] = {"backend": backend, "keras": keras.__version__, "exports": exports(), "cases": {}}
-    index |= {"left_out": {}, "failed": {}}
+    index: dict[str, Any] = {"backend": backend, "keras": keras.__version__, "cases": {}, "left_out": {}, "failed": {}}
     for name, case in corpus().CASES.items():
         if only and name not in only:
             continue
@@ -102,20 +100,8 @@ def build(target: Path, only: list[str]) -> None:
         (target / f"{name}.json").write_text(json.dumps(describe(sample.model), indent=1))
         live = {"weights": sample.model.weights, "optimizer": optimizer_of(sample.model)}
         save_data(target / f"{name}.values.npz", {part: list(values(found).values()) for part, found in live.items()})
-        index["cases"][name] = {"trained": sample.y is not None}
+        index["cases"][name] = {"random": case.random}
     (target / "build.json").write_text(json.dumps(index, indent=1))
-
-
-def exports() -> dict[str, dict[str, list[str]]]:
-    """The classes that Keras exports, by package: the name of the class -> its public names."""
-    packages = ("layers", "optimizers", "losses", "metrics", "initializers", "regularizers", "constraints")
-    modules = {name: getattr(keras, name) for name in packages} | {"schedules": keras.optimizers.schedules}
-    found: dict[str, dict[str, list[str]]] = {}
-    for package, module in modules.items():
-        for name, value in vars(module).items():
-            if inspect.isclass(value):
-                found.setdefault(package, {}).setdefault(value.__name__, []).append(name)
-    return found
 
 
 def describe(model: keras.Model) -> dict[str, Any]:
@@ -188,24 +174,24 @@ class Seen:
     optimizer_after: dict[str, np.ndarray]
 
 
-def judge(original: str, data: str, converted: dict[str, str]) -> dict[str, dict[str, str]]:
+def judge(original: str, data: str, converted: dict[str, str], train: bool = True) -> dict[str, dict[str, str]]:
     """Compare each conversion with the original; an empty string means no difference."""
     corpus()  # registers the custom objects
     batch = load_data(data)
     try:
-        first = observe(original, batch)
+        first = observe(original, batch, train)
     except Exception as error:
         return {label: {"original": f"{type(error).__name__}: {error}"} for label in converted}
     verdicts: dict[str, dict[str, str]] = {}
     for label, path in converted.items():
         try:
-            verdicts[label] = compare(first, observe(path, batch))
+            verdicts[label] = compare(first, observe(path, batch, train))
         except Exception as error:
             verdicts[label] = {"loads": f"{type(error).__name__}: {error}"}
     return verdicts
 
 
-def observe(path: str | Path, batch: Any) -> Seen:
+def observe(path: str | Path, batch: Any, train: bool = True) -> Seen:
     """Load one file, predict, take three steps. Seeded before the load, so that unseeded layers draw the same seed."""
     config, assets, weights_file = read_archive(path)
     keras.utils.clear_session(free_memory=False)
@@ -218,9 +204,7 @@ def observe(path: str | Path, batch: Any) -> Seen:
     before = values(model.variables), values(optimizer_of(model))
     predictions = keras.tree.map_structure(np.asarray, model.predict_on_batch(batch["x"]))
     losses = []
-    if batch["y"] is not None:
-        if not model.compiled:
-            raise ValueError("the model was compiled, and came back without that")
+    if train and batch["y"] is not None and model.compiled:
         for _ in range(3):
             logs = model.train_on_batch(batch["x"], batch["y"], sample_weight=batch["w"], return_dict=True)
             losses.append({name: np.asarray(value) for name, value in logs.items()})

@@ -124,7 +124,7 @@ DAMAGES: dict[str, tuple[str, Damage, set[str]]] = {
     ),
     "a hyperparameter": ("cnn_with_batch_norm", in_config(other_beta), {"config", "compile_config", "losses"}),
     "the loss": ("cnn_with_batch_norm", in_config(other_loss), {"compile_config", "losses"}),
-    "no compilation": ("cnn_with_batch_norm", in_config(no_compilation), {"loads"}),
+    "no compilation": ("cnn_with_batch_norm", in_config(no_compilation), {"compile_config", "losses", "optimizer"}),
     "the number of a shared object": ("cnn_with_batch_norm", in_config(other_shared_id), {"config"}),
     "an asset": ("custom_saving_and_assets", no_assets, {"assets", "predictions"}),
     "a cut file": ("custom_saving_and_assets", cut_weights, {"loads"}),

@@ -177,38 +177,6 @@ def image_augmentation_pipeline() -> Sample:
 
 
 @case()
-def image_augmentation_quality() -> Sample:
-    shown = {"value_range": (0, 1)}
-    return _augment(
-        layers.AutoContrast(**shown),
-        layers.ContrastLimitedAdaptiveHistogramEqualization(tile_grid_size=(2, 2), **shown),
-        layers.RandomColorDegeneration(0.3, seed=1, **shown),
-        layers.RandomColorJitter(brightness_factor=0.1, contrast_factor=0.1, seed=2, **shown),
-        layers.RandomSharpness(0.2, seed=3, **shown),
-        layers.RandomInvert(0.5, seed=4, **shown),
-        layers.RandomGaussianBlur(kernel_size=3, sigma=0.8, seed=5, **shown),
-    )
-
-
-@case()
-def image_augmentation_distortion() -> Sample:
-    return _augment(
-        layers.RandomPerspective(0.5, scale=0.2, seed=1),
-        layers.RandomShear((0.0, 0.1), (0.05, 0.2), seed=2),
-        layers.RandomElasticTransform(0.5, scale=0.5, seed=3),
-    )
-
-
-@case()
-def image_augmentation_mixtures() -> Sample:
-    return _augment(
-        layers.CutMix(0.5, seed=1),
-        layers.MixUp(0.2, seed=2),
-        layers.AugMix((0, 1), num_chains=2, chain_depth=1, seed=3),
-    )
-
-
-@case()
 def spectrograms() -> Sample:
     wave = keras.Input((256,))
     mel = layers.MelSpectrogram(fft_length=64, sequence_stride=32, num_mel_bins=8, sampling_rate=2000, max_freq=900)

@@ -32,12 +32,13 @@ class Sample:
 
 @dataclass(frozen=True)
 class Case:
-    """One registered model; `reason` says why a backend is missing."""
+    """One registered model. `reason` says why a backend is missing, `random` why training is not reproducible."""
 
     name: str
     build: Callable[[], Sample]
     backends: tuple[str, ...]
     reason: str
+    random: str
 
 
 CASES: dict[str, Case] = {}
@@ -48,22 +49,23 @@ def register(
     build: Callable[[], Sample],
     backends: tuple[str, ...] = BACKENDS,
     reason: str = "",
+    random: str = "",
 ) -> None:
-    """Add one case; a backend may be left out only with a reason."""
+    """Add one case; a backend may be left out, and training may be left unjudged, only with a reason."""
     if name in CASES:
         raise ValueError(f"two cases are named {name}")
     if backends != BACKENDS and not reason:
         raise ValueError(f"{name}: a case that leaves out a backend needs a reason")
-    CASES[name] = Case(name, build, backends, reason)
+    CASES[name] = Case(name, build, backends, reason, random)
 
 
 def case(
-    backends: tuple[str, ...] = BACKENDS, reason: str = ""
+    backends: tuple[str, ...] = BACKENDS, reason: str = "", random: str = ""
 ) -> Callable[[Callable[[], Sample]], Callable[[], Sample]]:
     """Register the decorated builder under its own name."""
 
     def add(build: Callable[[], Sample]) -> Callable[[], Sample]:
-        register(build.__name__, build, backends, reason)
+        register(build.__name__, build, backends, reason, random)
         return build
 
     return add

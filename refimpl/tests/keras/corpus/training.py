@@ -150,42 +150,6 @@ def metrics_for_numbers() -> Sample:
     return _metrics(kinds, numbers(8, 2, seed=3), 2, "linear")
 
 
-@case()
-def metrics_for_counts() -> Sample:
-    kinds = [
-        metrics.Accuracy(),
-        metrics.BinaryIoU(target_class_ids=[0, 1], threshold=0.4),
-        metrics.FalsePositives(thresholds=[0.2, 0.4]),
-        metrics.TrueNegatives(),
-        metrics.RecallAtPrecision(0.5, num_thresholds=10),
-        metrics.SpecificityAtSensitivity(0.4, num_thresholds=10),
-        metrics.OneHotIoU(num_classes=3, target_class_ids=[0, 2]),
-        metrics.BinaryCrossentropy(label_smoothing=0.1),
-    ]
-    return _metrics(kinds, one_hot(3, 8), 3, "softmax")
-
-
-@case()
-def metrics_for_labels() -> Sample:
-    model = keras.Sequential([keras.Input((6,)), layers.Dense(4, activation="softmax")])
-    kinds = [
-        metrics.SparseCategoricalAccuracy(),
-        metrics.SparseTopKCategoricalAccuracy(2),
-        metrics.MeanIoU(4, sparse_y_pred=False),
-        metrics.IoU(4, target_class_ids=[1, 2], sparse_y_pred=False),
-        metrics.SparseCategoricalCrossentropy(),
-    ]
-    model.compile("sgd", "sparse_categorical_crossentropy", metrics=kinds)
-    return fit(model, numbers(8, 6), classes(4, 8))
-
-
-@case()
-def loss_of_a_sequence() -> Sample:
-    model = keras.Sequential([keras.Input((6, 3)), layers.GRU(4, return_sequences=True), layers.Dense(5)])
-    model.compile("adam", losses.CTC())
-    return fit(model, numbers(8, 6, 3), classes(4, 8, 3) + 1)
-
-
 def _by_function(loss: object) -> Sample:
     model = keras.Sequential([keras.Input((6,)), layers.Dense(4, activation=keras.activations.softmax)])
     model.compile(keras.optimizers.get("adamax"), loss, metrics=[keras.metrics.sparse_categorical_accuracy, "acc"])
@@ -194,5 +158,4 @@ def _by_function(loss: object) -> Sample:
 
 register("loss_as_function", lambda: _by_function(keras.losses.sparse_categorical_crossentropy))
 register("loss_generalized", lambda: _by_function(losses.CategoricalGeneralizedCrossEntropy(q=0.6)))
-register("loss_circle", lambda: _by_function(losses.Circle(gamma=2.0, margin=0.3)))
 register("loss_as_object", lambda: _by_function(losses.SparseCategoricalCrossentropy(ignore_class=2)))
