@@ -10,16 +10,21 @@ INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-ch
 
 .DEFAULT_GOAL := help
 .SILENT:
-.PHONY: help demo test lint bench claims clean
+.PHONY: help demo demo-frameworks test lint bench claims vectors conformance power docs clean
 
 help:  ## list the targets
-	sed -n 's/^\([a-z]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	sed -n 's/^\([a-z-]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
 
 demo: .venv/.ready  ## convert a real Keras model to .etui and back, and show what was kept
 	$(BIN)/python refimpl/examples/demo.py
+	if test -e .venv/.frameworks; then $(BIN)/python refimpl/examples/relay.py --out out/relay; \
+	    else echo 'The second act, a relay of Keras, PyTorch and JAX, needs the frameworks: make demo-frameworks'; fi
+
+demo-frameworks: .venv/.frameworks demo  ## the same with its second act: train in Keras, resume in PyTorch, go on in JAX
 
 test: .venv/.frameworks  ## run every test, those against the real frameworks included (WORKERS=2)
-	$(BIN)/python -m pytest --quiet --numprocesses=$(WORKERS) --dist=worksteal
+	files=$$(mktemp -d) && trap 'rm -rf "$$files"' EXIT && PATH="$(CURDIR)/$(BIN):$$PATH" \
+	    $(BIN)/python -m pytest --quiet --numprocesses=$(WORKERS) --dist=loadfile --basetemp="$$files/tests"
 
 lint: .venv/.tools  ## check style, types, and that every MUST has a test
 	$(BIN)/ruff check --quiet
@@ -27,13 +32,33 @@ lint: .venv/.tools  ## check style, types, and that every MUST has a test
 	$(BIN)/mypy --no-error-summary
 	$(BIN)/python -m etui_conformance.traceability check
 
-bench: .venv/.ready  ## measure save, open and load against safetensors and a plain write
+bench: .venv/.ready  ## measure save, open and load, and with the frameworks models and training that go from one to another
 	$(BIN)/python refimpl/benchmarks/storage.py
 	$(BIN)/python refimpl/benchmarks/import_time.py
+	if test -e .venv/.frameworks; then OMP_NUM_THREADS=1 $(BIN)/python refimpl/benchmarks/crossing.py --write \
+	    && OMP_NUM_THREADS=1 $(BIN)/python refimpl/benchmarks/resume.py --write refimpl/docs/transfer.md; \
+	    else echo 'What goes from one framework to another needs the frameworks: make demo-frameworks'; fi
 
 claims: .venv/.tools  ## stamp the tests' claims; after a review of changed clauses: REVIEWED="W-1 W-2"
 	$(BIN)/python -m etui_conformance.traceability stamp $(if $(REVIEWED),--reviewed $(REVIEWED))
 	$(BIN)/ruff format --quiet refimpl/tests conformance
+
+vectors: .venv/.tools  ## write the golden vectors of the conformance suite anew
+	$(BIN)/python conformance/generators/vectors.py
+	$(BIN)/python conformance/generators/semantics.py
+	$(BIN)/python conformance/generators/formats.py
+
+conformance: .venv/.tools  ## run the conformance suite against the reference library; the report is out/conformance/report.html
+	$(BIN)/etui-conformance run --adapter reference --report out/conformance
+
+power: .venv/.tools  ## run every mutant of the reference library against the suite (a quarter of an hour), and write down its killer
+	$(BIN)/python -m etui_conformance.power --remember --json out/power.json
+	$(BIN)/python conformance/generators/proof_pages.py
+
+docs: .venv/.frameworks  ## put the real output into the examples of the pages, and judge the matrix of formats anew
+	$(BIN)/python refimpl/examples/pages.py --write
+	rm -rf out/matrix
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python refimpl/tests/formats/matrix.py out/matrix --docs refimpl/docs/formats-matrix.md
 
 clean:  ## remove the environment, caches and outputs
 	rm -rf .venv build dist out .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -48,7 +73,7 @@ clean:  ## remove the environment, caches and outputs
 	echo 'Installing Etui into .venv …'
 	$(PYTHON) -m venv .venv
 	$(INSTALL) --upgrade 'pip>=25.1'
-	$(INSTALL) --editable '.[cli,hdf5]'
+	$(INSTALL) --editable '.[cli,hdf5,tensorflow]'
 	touch $@
 
 .venv/.tools: .venv/.ready

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from etui._version import SPEC_VERSION, __version__
 
 if TYPE_CHECKING:
+    from etui import jax, keras, torch
     from etui.artifact import open_model as open  # noqa: A004 (etui.open is the name of the public function)
-    from etui.artifact import save_model as save
     from etui.canonical.values import (
         AssetRef,
         DtypeName,
@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from etui.limits import Limits
     from etui.model import Blob, Model, Native
     from etui.report import Report
+    from etui.saving import save
+    from etui.translation import to_core, to_keras
     from etui.verification import validate, verify
 
 __all__ = [
@@ -96,14 +98,19 @@ __all__ = [
     "__version__",
     "convert",
     "diff",
+    "jax",
+    "keras",
     "open",
     "save",
+    "to_core",
+    "to_keras",
+    "torch",
     "validate",
     "verify",
 ]
 
 _HOMES = {
-    "artifact": {"open": "open_model", "save": "save_model"},
+    "artifact": {"open": "open_model"},
     "canonical.values": ["AssetRef", "DtypeName", "ModuleRef", "ObjectValue", "OutputRef", "VariableRef"],
     "containers.config": ["Call", "Config", "Graph", "Module"],
     "containers.optimizer": ["Group", "Optimizer", "OptimizerState"],
@@ -130,6 +137,8 @@ _HOMES = {
     "limits": ["Limits"],
     "model": ["Blob", "Model", "Native"],
     "report": ["Report"],
+    "saving": ["save"],
+    "translation": ["to_core", "to_keras"],
     "verification": ["validate", "verify"],
 }
 _PLACES = {
@@ -139,7 +148,13 @@ _PLACES = {
 }
 
 
+# Modules that are part of the face, imported when they are first used.
+_MODULES = frozenset({"jax", "keras", "torch"})
+
+
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"etui.{name}")
     if name not in _PLACES:
         raise AttributeError(f"module 'etui' has no attribute {name!r}")
     module, attribute = _PLACES[name]

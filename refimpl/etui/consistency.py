@@ -12,6 +12,7 @@ from etui.containers import optimizer as optimizer_container
 from etui.containers import state as state_container
 from etui.containers import training as training_container
 from etui.containers.tensor_index import features
+from etui.core.check import check as check_core
 from etui.errors import error, shown
 from etui.model import Model
 
@@ -20,8 +21,14 @@ def check(model: Model) -> None:
     """Check that what the documents name exists in the artifact.
 
     Raises:
-        InvalidError: ``reference-missing``.
+        InvalidError: ``reference-missing``, or what is wrong with the core vocabulary's modules (`etui.core.check`).
+        UnsupportedError: ``op-unknown``.
     """
+    _check_references(model)
+    check_core(model)
+
+
+def _check_references(model: Model) -> None:
     modules = {path for path, _ in model.config.walk()} if model.config is not None else set()
     for place, value in _contents(model):
         for reference in values.references(value):

@@ -8,18 +8,27 @@ from typing import Any
 
 from etui import bridges
 from etui.bridges import Bridge
+from etui.bridges.own import in_vocabulary
 from etui.containers.data_writer import Progress
-from etui.errors import error
+from etui.errors import error, shown
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.locating import naming
-from etui.model import Model
-from etui.report import CHANGED, LOST, Entry, Report
+from etui.model import Blob, Model
+from etui.report import CHANGED, LOST, OUTSIDE, Entry, Report
 
 StrPath = str | os.PathLike[str]
 
 
+_DIALECTS = ("keras", "tf_keras")
+
+
 def read(
-    source: StrPath, *, report: Report | None = None, native: bool = True, limits: Limits = DEFAULT_LIMITS
+    source: StrPath,
+    *,
+    report: Report | None = None,
+    native: bool = True,
+    limits: Limits = DEFAULT_LIMITS,
+    config: StrPath | None = None,
 ) -> tuple[Model, Bridge]:
     """Read a model, which the caller closes, from a file or folder of any known format, told by its content.
 
@@ -28,20 +37,50 @@ def read(
         report: gets the reader's account.
         native: keep the source framework's own documents.
         limits: refuse what is beyond these.
+        config: a file of any known format whose config is that of the model, for a source that has none of its own.
 
     Returns:
         The model and the bridge of its format.
 
     Raises:
-        UsageError: ``format-unknown``.
+        UsageError: ``format-unknown``; ``reader-misuse`` for a config that the source's format does not take;
+            ``config-source``, the file for it has none.
         RejectError: the content is refused.
         MissingExtraError: the format needs an optional dependency that is not installed.
         StorageError: it cannot be read.
     """
     bridge = bridges.of_source(source)
     account = Report() if report is None else report
+    options: dict[str, Any] = {}
+    assets: dict[str, Blob] = {}
+    if config is not None:
+        if not bridge.takes_config:
+            found = f"a config, which {bridge.name} does not take"
+            raise error("reader-misuse", where=os.fspath(source), found=found)
+        options["config"], assets = _config_of(config, account, limits)
     with naming(os.fspath(source)):
-        return bridge.translator.read(Path(source), account, limits=limits, native=native), bridge
+        model = bridge.translator.read(Path(source), account, limits=limits, native=native, **options)
+    if not model.assets:
+        model.assets = assets
+        for part in assets:
+            account.add("asset", part, "restored", "from the file of the config")
+    return model, bridge
+
+
+def _config_of(path: StrPath, report: Report, limits: Limits) -> tuple[Any, dict[str, Blob]]:
+    """The config that a file holds, as a bridge takes it, with the files of its layers.
+
+    A part of it that the file's reader lost is lost here too.
+    """
+    from etui.bridges.keras.config_source import config_of
+
+    account = Report()
+    model, _ = read(path, report=account, native=False, limits=limits)
+    with model, naming(os.fspath(path)):
+        found = config_of(in_vocabulary(model, "keras", account))
+        assets = {part: Blob.of(blob.read(), blob.media_type) for part, blob in model.assets.items()}
+    report.entries += [entry for entry in account.lost if entry.kind == "document"]
+    return found, assets
 
 
 def convert(
@@ -53,6 +92,9 @@ def convert(
     native: bool = True,
     shard_size: int | None = None,
     form: str | None = None,
+    config: StrPath | None = None,
+    dialect: str | None = None,
+    vocabulary: str | None = None,
     progress: Progress | None = None,
     limits: Limits = DEFAULT_LIMITS,
     report: Report | None = None,
@@ -67,6 +109,10 @@ def convert(
         native: keep the source framework's own documents, and use those that are still current.
         shard_size: bytes of data in one data part of an etui at most; `None` for a single part.
         form: ``"packed"`` or ``"directory"`` for an etui; by default what the target's name says.
+        config: a file of any known format whose config is that of the model, for a source that has none of its own.
+        dialect: ``"keras"`` or ``"tf_keras"``, for a target that exists in both; each format has its
+            own default, which for a `.keras` file is ``"keras"``.
+        vocabulary: ``"core"`` or ``"keras"``, the terms of an etui; by default those of the source.
         progress: called while data is written, as (part name, bytes done, bytes in all).
         limits: refuse what is beyond these.
         report: is filled instead of a new one, so that the account is at hand even if the conversion is refused.
@@ -75,7 +121,8 @@ def convert(
         The account of every item in the source and of what became of it.
 
     Raises:
-        UsageError: ``format-unknown``, or ``writer-misuse`` for an option that the target's format does not have.
+        UsageError: ``format-unknown``, ``config-source``; ``reader-misuse`` or ``writer-misuse`` for an option that
+            the source's or the target's format does not have.
         TransferError: ``not-complete``; the target is as it was.
         RejectError: the source is refused, or the model breaks a clause of SPEC.md.
         MissingExtraError: a format needs an optional dependency that is not installed.
@@ -84,14 +131,23 @@ def convert(
     account = Report() if report is None else report
     account.source, account.target = os.fspath(source), os.fspath(target)
     writer = bridges.of_target(target, to)
-    options = _options(writer, target, {"shard_size": shard_size, "form": form})
+    options = _options(
+        writer, target, {"shard_size": shard_size, "form": form, "dialect": dialect, "vocabulary": vocabulary}
+    )
+    if dialect not in (None, *_DIALECTS):
+        found = f"the dialect {shown(dialect)}"
+        raise error("writer-misuse", where=os.fspath(target), found=found, hint=f"Dialects: {', '.join(_DIALECTS)}.")
     _check_target(writer, target)
     reading, writing = Report(account.source), Report(account.source)
     try:
-        model, _ = read(source, report=reading, native=native, limits=limits)
+        model, _ = read(source, report=reading, native=native, limits=limits, config=config)
         with model, naming(account.source):
             if strict:
                 reading.require_complete()
+            if writer.holds_keras:
+                model = in_vocabulary(model, "keras", writing)
+                if strict:
+                    writing.require_complete()
             writer.translator.write(model, target, writing, strict=strict, progress=progress, limits=limits, **options)
     finally:
         account.entries += _merged(reading, writing)
@@ -109,7 +165,7 @@ def _merged(reading: Report, writing: Report) -> list[Entry]:
 
 
 def _gravity(entry: Entry) -> tuple[int, bool]:
-    ranks = [entry.status != "restored", entry.status in CHANGED, entry.status in LOST]
+    ranks = [entry.status != "restored", entry.status in CHANGED, entry.status in OUTSIDE, entry.status in LOST]
     return max(rank * bool(is_so) for rank, is_so in enumerate(ranks, 1)), bool(entry.detail)
 
 
@@ -126,7 +182,7 @@ def _check_target(writer: Bridge, target: StrPath) -> None:
     path = Path(target)
     if writer.name == bridges.OWN or not os.path.lexists(path):
         return
-    if path.is_file() and not path.stat().st_size:
+    if (path.is_file() and not path.stat().st_size) or (writer.folder and path.is_dir() and not any(path.iterdir())):
         return
-    if path.is_dir() or not writer.translator.recognises(path):
+    if not writer.translator.recognises(path):
         raise error("target-other-format", where=os.fspath(target), found=f"it is not {writer.title!r}")

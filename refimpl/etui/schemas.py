@@ -22,7 +22,7 @@ from etui.limits import DEFAULT_LIMITS
 
 _SUFFIX = ".schema.json"
 _CLAUSE = re.compile(r"[A-Z]+-[1-9][0-9]*")
-_MINOR = re.compile(rf"{SPEC_VERSION.partition('.')[0]}\.(0|[1-9][0-9]{{0,5}})")
+_MINOR = re.compile(rf"{SPEC_VERSION.partition('.')[0]}\.(0|[1-9][0-9]*)")
 _LONGEST_MESSAGE = 200
 
 # The JSON view of a document adds a level at most, for a tag. jsonschema needs up to 10 frames per level, and Python's
@@ -95,10 +95,13 @@ def load(name: str) -> dict[str, Any]:
 def version_note(document: object) -> str:
     """Why the schemas say nothing of a document: it is of a higher minor version (Q-6). Otherwise empty."""
     version = document.get("version") if isinstance(document, dict) else None
-    match = _MINOR.fullmatch(version) if isinstance(version, str) else None
-    if match is None or int(match[1]) <= int(SPEC_VERSION.partition(".")[2]):
+    if not isinstance(version, str):
         return ""
-    return f"version {version} is newer than {SPEC_VERSION}, which the schemas describe: not checked against them"
+    match = _MINOR.fullmatch(version)
+    ours = SPEC_VERSION.partition(".")[2]
+    if match is None or (len(match[1]), match[1]) <= (len(ours), ours):
+        return ""
+    return f"version {version[:40]} is newer than {SPEC_VERSION}, which the schemas describe: not checked against them"
 
 
 def validate(name: str, document: object, where: str) -> list[SchemaFault]:

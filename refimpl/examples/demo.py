@@ -2,9 +2,9 @@
 
     python refimpl/examples/demo.py [--models FOLDER] [--out FOLDER]
 
-Needs Etui with the extras hdf5 and cli, and no framework. The models were trained and saved by Keras 3.15. Every
-command is shown as you would type it; the report at the end is computed from the files, and the exit code is 1 if a
-claim in it fails.
+Needs Etui with the extras hdf5, tensorflow and cli, and no framework. The models were trained and saved by Keras 3.15.
+Every command is shown as you would type it; the report at the end is computed from the files, and the exit code is 1
+if a claim in it fails.
 """
 
 from __future__ import annotations
@@ -30,6 +30,12 @@ import etui
 from etui.cli import main as main_of_etui
 
 REPOSITORY = Path(__file__).parents[2]
+# Other formats of Keras: file or folder, its name for --to, and whether it needs the model's config to be read back.
+WAYS = (
+    ("{}.h5", "keras-h5", False),
+    ("{}.weights.h5", "keras-weights", True),
+    ("{}-checkpoint", "tf-checkpoint", True),
+)
 
 
 @dataclass
@@ -83,6 +89,11 @@ def tour(commands: Tour, name: str) -> None:
     commands.say("And back: nothing differs.")
     commands.run("convert", f"{name}.etui", f"{name}-back.keras")
     commands.run("diff", f"{name}.keras", f"{name}-back.keras")
+    commands.say("Other formats of Keras, and back by way of each.")
+    for target, format_, needs_config in WAYS:
+        commands.run("convert", f"{name}.etui", target.format(name), "--to", format_)
+        config = ("--config", f"{name}.etui") if needs_config else ()
+        commands.run("convert", target.format(name), f"{name}-by-{format_}.etui", *config)
 
 
 def damage(source: Path, target: Path) -> None:
@@ -123,8 +134,18 @@ def measure(folder: Path, name: str) -> Fidelity:
         == f"sha256:{hashlib.sha256(manifest).hexdigest()}",
         "writing it again gives the same bytes": again.read_bytes() == packed.read_bytes(),
         "the safetensors library reads the same numbers": safetensors_agrees(directory),
+        "every weight is bit-equal by way of HDF5, a weights file and a checkpoint": all(
+            weights_of(folder / f"{name}-by-{format_}.etui") == weights_of(packed) for _, format_, _ in WAYS
+        ),
     }
     return result
+
+
+def weights_of(path: Path) -> dict[str, tuple[str, bytes]]:
+    """Dtype and bytes of each variable of an etui."""
+    with etui.open(path) as model:
+        variables = dict(model.weights or {})
+        return {name: (variable.dtype, variable.numpy().tobytes()) for name, variable in variables.items()}
 
 
 def safetensors_agrees(directory: Path) -> bool:

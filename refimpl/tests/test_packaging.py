@@ -91,11 +91,12 @@ def test_the_wheel_has_every_module_and_nothing_else(wheel: Path) -> None:
     assert {name for name in folders if not name.endswith(".dist-info")} == {"etui", "etui_conformance"}
 
 
-def test_the_wheel_has_the_command(wheel: Path) -> None:
-    """Installing the wheel puts the command `etui` on the path."""
+def test_the_wheel_has_the_commands(wheel: Path) -> None:
+    """Installing the wheel puts the commands `etui` and `etui-conformance` on the path."""
     with ZipFile(wheel) as archive:
         (name,) = [name for name in archive.namelist() if name.endswith("entry_points.txt")]
-        assert "etui = etui.cli:main" in archive.read(name).decode().splitlines()
+        lines = archive.read(name).decode().splitlines()
+        assert {"etui = etui.cli:main", "etui-conformance = etui_conformance.cli:main"} <= set(lines)
 
 
 def test_the_sdist_builds_the_same_wheel(sdist: Path, wheel: Path, tmp_path: Path) -> None:
@@ -130,6 +131,24 @@ print(json.dumps([etui.__file__, str(folder), names]))
     expected = REPOSITORY / "schemas" if installed.is_relative_to(REPOSITORY) else installed / "etui/schemas"
     assert Path(folder).resolve() == expected.resolve()
     assert names == SCHEMAS
+
+
+def test_the_suite_finds_its_files_in_both_modes(installed: Path, tmp_path: Path) -> None:
+    """The conformance suite reads the specification, the schemas and the vectors that it was installed with."""
+    program = """
+import json, etui_conformance
+from etui_conformance import resources, vectors
+from etui_conformance.checks import all_checks
+folders = [str(resources.specification_path()), str(resources.schemas_directory()), str(resources.vectors_directory())]
+counts = [len(resources.clauses()), len(vectors.load()), len(all_checks())]
+print(json.dumps([etui_conformance.__file__, folders, counts, len(vectors.load()[0].data())]))
+"""
+    module, folders, counts, size = json.loads(python("-c", program, cwd=tmp_path, path=installed))
+    root = REPOSITORY if installed.is_relative_to(REPOSITORY) else installed
+    assert Path(module).is_relative_to(root)
+    assert all(Path(folder).is_relative_to(root) for folder in folders)
+    assert min(counts) > 700
+    assert size > 0
 
 
 def test_importing_etui_imports_nothing_heavy(installed: Path, tmp_path: Path) -> None:

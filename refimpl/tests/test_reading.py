@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import etui
+from etui import digest
 from etui.canonical import json
 from etui.containers.tensors import Tensor
 from etui.containers.weights import Weights
@@ -114,6 +115,16 @@ def test_a_data_part_that_nothing_names_is_refused_at_once() -> None:
     listed = edited(other, MANIFEST, put(entry, "parts", "weights.safetensors"))
     mixed = listed | {"weights.safetensors": parts["weights.safetensors"]}
     assert refused_with(lambda: etui.open(mixed)) == "tensor-unreferenced"
+
+
+@pytest.mark.clause("S-8@822e27")
+def test_a_data_part_without_tensors_is_refused_at_once() -> None:
+    """A data part that holds no tensor is refused when the artifact is opened, though nothing can name one in it."""
+    empty = (56).to_bytes(8, "little") + b"{}".ljust(56)
+    header = {"digest": digest.of(empty), "size": 64}
+    entry = {"header": header, "media_type": "application/vnd.safetensors", "role": "data", "size": 64}
+    parts = edited(parts_of(Model(weights=Weights())), MANIFEST, put(entry, "parts", "weights.safetensors"))
+    assert refused_with(lambda: etui.open(parts | {"weights.safetensors": empty})) == "safetensors-header"
 
 
 class Watched:

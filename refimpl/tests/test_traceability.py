@@ -9,7 +9,8 @@ from textwrap import dedent, indent
 
 import pytest
 
-from etui_conformance import traceability
+from etui_conformance import suite_proofs, traceability
+from etui_conformance import trace as tracing
 
 pytestmark = pytest.mark.library
 
@@ -45,7 +46,7 @@ class Repository:
         return self.write(name, "from pytest import mark\nimport pytest\n" + text)
 
     def problems(self) -> list[str]:
-        return [str(problem) for problem in traceability.check(traceability.read_trace(self.root))]
+        return [str(problem) for problem in tracing.check(tracing.read_trace(self.root))]
 
     def run(self, *arguments: str) -> int:
         command, *options = arguments
@@ -58,7 +59,7 @@ def repository(tmp_path: Path) -> Repository:
 
 
 def clauses(markdown: str) -> list[tuple[str, int, str]]:
-    found, problems = traceability.read_clauses(markdown)
+    found, problems = tracing.read_clauses(markdown)
     assert problems == []
     return [(clause.id, clause.line, clause.text) for clause in found]
 
@@ -108,7 +109,7 @@ def test_key_words_in_inline_code_do_not_count() -> None:
 )
 def test_every_key_word_counts_once(keyword: str) -> None:
     """Each key word of RFC 2119 is one key word, its negation included."""
-    found, problems = traceability.read_clauses(f"**[W-1]** It {keyword} be so.\n")
+    found, problems = tracing.read_clauses(f"**[W-1]** It {keyword} be so.\n")
     assert problems == []
     assert found[0].keywords == [" ".join(keyword.split())]
 
@@ -148,7 +149,7 @@ def test_the_paragraph_on_key_words_is_no_requirement() -> None:
 def test_a_tied_repository_has_no_problems(repository: Repository, capsys: pytest.CaptureFixture[str]) -> None:
     """The check of a repository without faults exits with 0 and prints one line of counts."""
     assert repository.run("check") == 0
-    clauses = "2 clauses, 1 of them mandatory: 1 tested, 0 untestable"
+    clauses = "2 clauses, 1 of them mandatory: 1 tested"
     assert capsys.readouterr().out == f"traceability: {clauses}; 1 tests with 1 claims; 0 problems\n"
 
 
@@ -177,8 +178,8 @@ PLACES = {
 def test_a_claim_counts_wherever_it_stands(repository: Repository, place: str) -> None:
     """Every place for a mark that pytest knows, and tables of cases, tie the clause to the test."""
     repository.module(PLACES[place])
-    trace = traceability.read_trace(repository.root)
-    assert traceability.check(trace) == []
+    trace = tracing.read_trace(repository.root)
+    assert tracing.check(trace) == []
     (test,) = trace.tests_by_clause()["W-1"]
     assert test.node.removeprefix("refimpl/tests/test_it.py::") in {"test_it", "TestIt::test_it", "TestIt"}
 
@@ -296,37 +297,114 @@ def test_a_reworded_clause_makes_its_claims_stale(repository: Repository) -> Non
     assert ["is stale" in problem for problem in repository.problems()] == [True]
 
 
-# Clauses that no machine can test
+# The conformance suite
+
+CHECKS = {"vector/weights/0001": ("W-1",), "property/decode": ("W-1", "W-2")}
+MUTANT = '["W-1 reads nothing"]\nclauses = ["W-1"]\nedits = []\n'
 
 
-def test_an_untestable_clause_needs_no_test(repository: Repository) -> None:
-    """A reason in untestable.toml stands in for the test of a MUST."""
-    repository.module("")
-    repository.write("conformance/untestable.toml", 'W-1 = "It is about what people read."\n')
-    assert repository.problems() == []
+class Suite(Repository):
+    """The same repository with a conformance suite: two checks, and one mutant that breaks the first clause."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.checks: dict[str, tuple[str, ...]] = dict(CHECKS)
+        self.mutants(MUTANT)
+
+    def mutants(self, text: str) -> None:
+        self.write("conformance/mutants/some.toml", text)
+
+    def reasons(self, text: str) -> None:
+        self.write("conformance/untestable.toml", text)
+
+    def problems(self) -> list[str]:
+        return [str(problem) for problem in tracing.check(tracing.read_trace(self.root, self.checks))]
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Suite:
+    return Suite(tmp_path)
+
+
+def test_a_clause_with_test_check_and_mutant_is_proved(suite: Suite) -> None:
+    """A MUST that a test claims, a check cites and a mutant breaks is complete; a SHOULD needs none of them."""
+    assert suite.problems() == []
+
+
+def test_checks_and_mutants_do_not_stand_in_for_tests(suite: Suite) -> None:
+    """A MUST without a test of the library is a problem, whatever the suite has of it, and whatever the reasons."""
+    suite.module("")
+    assert suite.problems() == ["SPEC.md:1: W-1 is a MUST without a test"]
+
+
+@pytest.mark.parametrize(
+    ("checks", "mutants", "lacks"),
+    [
+        ({}, MUTANT, "no check"),
+        ({"property/decode": ("W-2",)}, MUTANT, "no check"),
+        (CHECKS, "", "no mutant"),
+        ({}, "", "no check and no mutant"),
+    ],
+)
+def test_a_clause_that_the_suite_does_not_prove_is_found(
+    suite: Suite, checks: dict[str, tuple[str, ...]], mutants: str, lacks: str
+) -> None:
+    """A MUST that no check cites, or that no mutant breaks, is a problem unless a reason is given."""
+    suite.checks = checks
+    suite.mutants(mutants)
+    problem = f"SPEC.md:1: {lacks} for W-1; write one, or say in conformance/untestable.toml why there is none"
+    assert suite.problems() == [problem]
+    suite.reasons('W-1 = "It is about what people read."\n')
+    assert suite.problems() == []
+    suite.reasons('W = "The whole annex is about what people read."\n')
+    assert suite.problems() == []
+
+
+def test_the_suite_cites_clauses_that_there_are(suite: Suite) -> None:
+    """A check or a mutant that names no clause is a problem, with the place of the mutant."""
+    suite.checks["property/encode"] = ("W-7",)
+    suite.mutants(f'{MUTANT}\n["other"]\nclauses = ["W-8"]\n')
+    assert suite.problems() == [
+        "conformance/etui_conformance/checks:1: property/encode cites W-7, which is no clause",
+        "conformance/mutants/some.toml:5: 'other' names W-8, which is no clause",
+    ]
 
 
 @pytest.mark.parametrize(
     ("toml", "problem"),
     [
-        ('\nW-1 = "Why."', ":2: W-1 has a test, test_reads; remove the entry"),
-        ('W-9 = "Why."', ":1: W-9 is not a clause of SPEC.md"),
+        ('\nW-1 = "Why."', ":2: W-1 has a check and a mutant; remove the entry"),
+        ('W = "Why."', ":1: W has a check and a mutant; remove the entry"),
+        ('W-9 = "Why."', ":1: W-9 is no clause, nor the letters of one"),
+        ('KX = "Why."', ":1: KX is no clause, nor the letters of one"),
         ('W-2 = "Why."', ":1: W-2 is no MUST and needs no entry"),
         ('"W-1" = " "', ":1: W-1 needs a reason in words"),
         ("[W-1]", ":1: W-1 needs a reason in words"),
     ],
 )
-def test_a_wrong_reason_is_found(repository: Repository, toml: str, problem: str) -> None:
-    """An entry that is tested, unknown, not mandatory or without a reason is a problem."""
-    repository.write("conformance/untestable.toml", toml)
-    assert repository.problems() == [f"conformance/untestable.toml{problem}"]
+def test_a_wrong_reason_is_found(suite: Suite, toml: str, problem: str) -> None:
+    """An entry that is not needed, unknown, not mandatory or without a reason is a problem."""
+    suite.reasons(toml)
+    assert suite.problems() == [f"conformance/untestable.toml{problem}"]
 
 
-def test_a_broken_list_of_reasons_is_found(repository: Repository) -> None:
-    """A list of untestable clauses that is not TOML is a problem, not a crash."""
-    repository.write("conformance/untestable.toml", "W-1")
-    (problem,) = repository.problems()
-    assert problem.startswith("conformance/untestable.toml:1: not TOML: ")
+@pytest.mark.parametrize("name", ["conformance/untestable.toml", "conformance/mutants/other.toml"])
+def test_a_broken_list_is_found(suite: Suite, name: str) -> None:
+    """A list of reasons or mutants that is not TOML is a problem, not a crash."""
+    suite.write(name, "W-1")
+    (problem,) = suite.problems()
+    assert problem.startswith(f"{name}:1: not TOML: ")
+
+
+def test_the_command_reads_the_suite_where_there_is_one(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`check` counts what the suite proves in its summary; `stamp` does not read the suite."""
+    monkeypatch.setattr(suite_proofs, "read_checks", lambda: suite.checks)
+    assert suite.run("check") == 0
+    assert "suite: 1 checked by 2 checks, 1 broken by 1 mutants, 0 that no message shows" in capsys.readouterr().out
+    monkeypatch.delattr(suite_proofs, "read_checks")
+    assert suite.run("stamp") == 0
 
 
 # Stamping
@@ -395,33 +473,56 @@ def test_stamp_twice_changes_nothing(repository: Repository) -> None:
 # The table
 
 
+def table(suite: Suite, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *options: str) -> str:
+    monkeypatch.setattr(suite_proofs, "read_checks", lambda: suite.checks)
+    assert suite.run("table", *options) == 0
+    return capsys.readouterr().out
+
+
 def test_the_table_lists_clauses_and_tests(repository: Repository, capsys: pytest.CaptureFixture[str]) -> None:
-    """The Markdown table has one row for each clause, with its key word and its tests."""
+    """Without a suite the Markdown table has the key word and the tests of each clause."""
     assert repository.run("table") == 0
     assert capsys.readouterr().out.splitlines()[2:] == [
-        "| W-1 | MUST | `refimpl/tests/test_it.py::test_reads` |",
-        "| W-2 | SHOULD | – |",
+        "| W-1 | MUST | `refimpl/tests/test_it.py::test_reads` | – | – | – |",
+        "| W-2 | SHOULD | – | – | – | – |",
     ]
 
 
-def test_the_table_gives_reasons(repository: Repository, capsys: pytest.CaptureFixture[str]) -> None:
-    """A clause that no machine can test shows the reason in place of tests."""
-    repository.module("")
-    repository.write("conformance/untestable.toml", 'W-1 = "People read."\n')
-    repository.run("table")
-    assert "| W-1 | MUST | untestable: People read. |" in capsys.readouterr().out
+def test_the_table_lists_what_the_suite_proves(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a suite each row has checks, vectors and mutants, the first few by name; or a reason."""
+    suite.checks |= {f"property/{number}": ("W-2",) for number in range(4)}
+    suite.reasons('W-2 = "People read."\n')
+    _, _, first, second = table(suite, monkeypatch, capsys).splitlines()
+    assert first.endswith("| `property/decode` | `vector/weights/0001` | W-1 reads nothing |")
+    shown = "`property/decode`<br>`property/0`<br>`property/1`<br>and 2 more"
+    assert second == f"| W-2 | SHOULD | – | {shown} | – | untestable: People read. |"
 
 
-def test_the_table_is_json_on_request(repository: Repository, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_says_which_check_killed_which_mutant(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The killer of each mutant that was written down stands beside its name."""
+    suite.write("conformance/mutants/killers.json", json.dumps({"W-1 reads nothing": "property/decode"}))
+    _, _, first, _ = table(suite, monkeypatch, capsys).splitlines()
+    assert first.endswith("| W-1 reads nothing, `property/decode` |")
+
+
+def test_the_table_is_json_on_request(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The JSON table holds everything that is known of each clause."""
-    assert repository.run("table", "--json") == 0
-    assert json.loads(capsys.readouterr().out)[0] == {
+    assert json.loads(table(suite, monkeypatch, capsys, "--json"))[0] == {
         "id": "W-1",
         "line": 1,
         "keywords": ["MUST"],
         "stamp": digest(W1),
         "text": W1,
         "tests": ["refimpl/tests/test_it.py::test_reads"],
+        "checks": ["property/decode"],
+        "vectors": ["vector/weights/0001"],
+        "mutants": {"W-1 reads nothing": None},
         "untestable": None,
     }
 
@@ -436,9 +537,12 @@ def test_a_folder_without_a_spec_is_wrong_usage(tmp_path: Path, capsys: pytest.C
 
 
 def test_this_repository_is_traceable() -> None:
-    """Every requirement of SPEC.md and every test of this repository are tied to each other."""
-    trace = traceability.read_trace(REPOSITORY)
+    """Every requirement of SPEC.md is tied to tests, and to the checks and mutants of the suite or a reason."""
+    trace = tracing.read_trace(REPOSITORY, suite_proofs.read_checks())
     assert trace.clauses
     assert trace.claims
-    problems = [str(problem) for problem in traceability.check(trace)]
+    assert trace.suite is not None
+    assert trace.suite.checks
+    assert trace.suite.mutants
+    problems = [str(problem) for problem in tracing.check(trace)]
     assert problems == [], "\n" + indent("\n".join(problems), "    ")

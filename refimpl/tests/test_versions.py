@@ -37,6 +37,17 @@ def test_extension_fields_are_kept_on_rewriting_and_change_nothing() -> None:
     assert refused_with(lambda: etui.open(newer("1.0", "future"))) == "manifest-form"
 
 
+@pytest.mark.clause("Q-6@921489", "Q-5@d16d82")
+def test_numbers_of_a_version_may_have_any_length() -> None:
+    """However many digits they have, a minor version is accepted and a major version is not."""
+    digits = "9" * 5000
+    parts = newer(f"1.{digits}", "future")
+    with etui.open(parts) as opened:
+        assert parts_of(opened) == parts
+    assert etui.verify(parts).artifact_version == f"1.{digits}"
+    assert refused_with(lambda: etui.open(newer(f"{digits}.0", "future"))) == "version-unsupported"
+
+
 def newer(version: str, field: str) -> Parts:
     """The artifact in another version, with one more field in every map of every document that may have some."""
     value = {"a": [1, None, {"$b": 0.5}]}

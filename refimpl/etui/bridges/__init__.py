@@ -8,130 +8,28 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol, cast
 
-from etui.containers.data_writer import Progress
+from etui.bridges.formats import FORMATS, PARTS, Bridge, Translator
 from etui.errors import error, shown
-from etui.limits import DEFAULT_LIMITS, Limits
-from etui.model import Model
-from etui.report import Report
 from etui.storage.failures import storage_errors
 from etui.storage.transaction import standing
 
+__all__ = [
+    "OWN",
+    "PARTS",
+    "Bridge",
+    "Translator",
+    "bridges",
+    "by_name",
+    "is_folder",
+    "of_source",
+    "of_target",
+    "recognise",
+]
+
 _HEAD_BYTES = 16
-
-
-class Translator(Protocol):
-    """What the module of a bridge offers."""
-
-    def recognises(self, path: Path) -> bool:
-        """Whether the content of a file or folder is of the format; cheap, and never an error of the content."""
-
-    def read(self, path: Path, report: Report, *, limits: Limits, native: bool = True) -> Model:
-        """Translate into a model.
-
-        Args:
-            path: the file or folder.
-            report: gets an entry for everything that the model does not hold as the source had it.
-            limits: refuse what is beyond these.
-            native: keep the source's own documents.
-
-        Raises:
-            RejectError: the content is refused.
-            MissingExtraError: an optional dependency is not installed.
-            StorageError: it cannot be read.
-        """
-
-    def write(
-        self,
-        model: Model,
-        target: str | os.PathLike[str],
-        report: Report,
-        *,
-        strict: bool,
-        progress: Progress | None = None,
-        limits: Limits = DEFAULT_LIMITS,
-        **options: Any,
-    ) -> None:
-        """Translate from a model, in one step: what is at the target stays until the new file is whole.
-
-        Args:
-            model: what to write.
-            target: path of the file or folder.
-            report: gets an entry for everything in the model.
-            strict: call `Report.require_complete` before the target is touched.
-            progress: called while data is written.
-            limits: refuse to write what is beyond these.
-            options: those that the bridge names in `Bridge.options`.
-
-        Raises:
-            TransferError: the format cannot hold the model.
-            MissingExtraError: an optional dependency is not installed.
-            StorageError: the target cannot be written.
-        """
-
-
-@dataclass(frozen=True, slots=True)
-class Bridge:
-    """A format and where its code is.
-
-    Attributes:
-        name: what ``--to`` takes.
-        title: for people.
-        module: the full name of the module, a `Translator`.
-        suffixes: of file names, with the dot, for choosing the format of a target.
-        reads, writes: what each direction carries.
-        extra: the extra of the package that it needs, or `None`.
-        requires: the top-level modules that the extra brings.
-        options: the options that `write` takes beside those of every bridge.
-    """
-
-    name: str
-    title: str
-    module: str
-    suffixes: tuple[str, ...]
-    reads: str
-    writes: str
-    extra: str | None = None
-    requires: tuple[str, ...] = ()
-    options: frozenset[str] = frozenset()
-
-    @property
-    def translator(self) -> Translator:
-        """The bridge's module, imported at the first use."""
-        return cast(Translator, import_module(self.module))
-
-    @property
-    def available(self) -> bool:
-        """Whether its optional dependencies are installed; they are not imported."""
-        return all(find_spec(name) is not None for name in self.requires)
-
-
-_BRIDGES = (
-    Bridge(
-        "etui",
-        "Etui, packed or directory form",
-        "etui.bridges.own",
-        (".etui",),
-        "everything",
-        "everything; the packed form, or a folder",
-        options=frozenset({"form", "shard_size"}),
-    ),
-    Bridge(
-        "keras",
-        "Keras 3 and tf_keras model file",
-        "etui.bridges.keras.v3",
-        (".keras",),
-        "config, weights by path, compile arguments, optimizer state by variable and slot, assets, own documents",
-        "the same; documents that are still current verbatim",
-        extra="hdf5",
-        requires=("h5py",),
-    ),
-)
+_BRIDGES = FORMATS
 OWN = _BRIDGES[0].name
 
 
@@ -155,15 +53,31 @@ def by_name(name: str) -> Bridge:
 def recognise(path: str | os.PathLike[str]) -> Bridge | None:
     """The format of a file or folder by its content; `None` if no bridge knows it.
 
+    A path at which nothing is may be what the names of a model's files begin with: bridges that know such say so.
+
     Raises:
         StorageError: ``storage-failed``, for example because nothing is there.
     """
     place = standing(Path(path))
     with storage_errors(str(path)):
-        mode = place.stat().st_mode
+        try:
+            mode = place.stat().st_mode
+        except FileNotFoundError:
+            found = next((bridge for bridge in _BRIDGES if _begins(bridge, place)), None)
+            if found is None:
+                raise
+            return found
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             return None
         return next((bridge for bridge in _BRIDGES if bridge.translator.recognises(place)), None)
+
+
+def _begins(bridge: Bridge, path: Path) -> bool:
+    """Whether a bridge recognises files whose names begin with a path at which nothing is."""
+    try:
+        return bridge.translator.recognises(path)
+    except OSError:
+        return False
 
 
 def of_source(path: str | os.PathLike[str]) -> Bridge:
@@ -178,7 +92,7 @@ def of_source(path: str | os.PathLike[str]) -> Bridge:
     bridge = recognise(path)
     if bridge is None:
         place = Path(path)
-        bridge = by_name(OWN) if place.is_dir() else _by_suffix(place.suffix)
+        bridge = by_name(OWN) if place.is_dir() else _by_suffix(place.name)
     if bridge is None:
         raise error("format-unknown", where=str(path), found=_beginning(place), hint=f"Known formats: {_known()}.")
     return bridge
@@ -196,7 +110,7 @@ def of_target(path: str | os.PathLike[str], name: str | None = None) -> Bridge:
     place = Path(text)
     if is_folder(text):
         return by_name(OWN)
-    bridge = _by_suffix(place.suffix)
+    bridge = _by_suffix(place.name)
     if bridge is None:
         found = f"the suffix {shown(place.suffix)}"
         raise error("format-unknown", where=text, found=found, hint=f"Name a format; known are {_known()}.")
@@ -209,8 +123,10 @@ def is_folder(target: str) -> bool:
     return target.endswith(os.sep) or place.is_dir() or (not place.suffix and not place.is_file())
 
 
-def _by_suffix(suffix: str) -> Bridge | None:
-    return next((bridge for bridge in _BRIDGES if suffix.lower() in bridge.suffixes), None)
+def _by_suffix(name: str) -> Bridge | None:
+    """The bridge with the longest suffix that the name ends with: `.weights.h5` goes before `.h5`."""
+    found = {suffix: bridge for bridge in _BRIDGES for suffix in bridge.suffixes if name.lower().endswith(suffix)}
+    return found[max(found, key=len)] if found else None
 
 
 def _known() -> str:

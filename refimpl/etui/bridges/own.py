@@ -20,6 +20,7 @@ from etui.storage.packed_layout import is_first_header
 from etui.storage.part_names import MANIFEST
 
 _HEAD_BYTES = 1024
+VOCABULARIES = ("core", "keras")
 
 
 def recognises(path: Path) -> bool:
@@ -41,7 +42,7 @@ def read(path: Path, report: Report, *, limits: Limits, native: bool = True) -> 
 def leave_out_native(model: Model, report: Report) -> None:
     """Take the native documents away, because the caller asked for it."""
     for name in model.native:
-        report.add("document", name, "regenerated", "left out on request; the neutral documents hold what it says")
+        report.add("document", name, "left-out", "on request; the neutral documents hold what it says")
     model.native = {}
 
 
@@ -55,9 +56,11 @@ def write(
     limits: Limits = DEFAULT_LIMITS,
     form: str | None = None,
     shard_size: int | None = None,
+    vocabulary: str | None = None,
 ) -> None:
     """Write an artifact; see `etui.save`. The form is the named one, else what the target's name says."""
     text = os.fspath(target)
+    model = in_vocabulary(model, vocabulary, report, text)
     if form not in (None, "packed", "directory"):
         raise error("writer-misuse", where=text, found=f"the form {shown(form)}", hint="Forms: packed, directory.")
     if shard_size is not None and shard_size < 1:
@@ -67,6 +70,22 @@ def write(
         report.require_complete()
     kind: Form = "directory" if form == "directory" or (form is None and is_folder(text)) else "packed"
     save_model(model, target, form=kind, shard_size=shard_size, progress=progress, limits=limits)
+
+
+def in_vocabulary(model: Model, vocabulary: str | None, report: Report, where: str = "") -> Model:
+    """A model in the terms of a vocabulary: ``core`` or ``keras``; `None` leaves it as it is.
+
+    Raises:
+        UsageError: ``writer-misuse``, the vocabulary is neither.
+    """
+    if vocabulary is None:
+        return model
+    if vocabulary not in VOCABULARIES:
+        hint = f"Vocabularies: {', '.join(VOCABULARIES)}."
+        raise error("writer-misuse", where=where, found=f"the vocabulary {shown(vocabulary)}", hint=hint)
+    from etui.translation import to_core, to_keras
+
+    return to_core(model, report) if vocabulary == "core" else to_keras(model, report)
 
 
 def account(model: Model, report: Report) -> None:

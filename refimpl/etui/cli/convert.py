@@ -10,6 +10,7 @@ from typing import Any
 from etui import bridges, conversion
 from etui._version import SPEC_VERSION
 from etui.artifact import open_model
+from etui.bridges.own import VOCABULARIES
 from etui.cli.interruption import interruptible
 from etui.cli.outcome import GOOD, Outcome
 from etui.cli.screen import Screen, progress_bar
@@ -28,6 +29,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="DST", help="what to write: the suffix says the format, a folder is an etui")
     parser.add_argument("--to", metavar="FORMAT", help=f"the format of DST: {names}")
     parser.add_argument("--form", choices=("packed", "directory"), help="the form of an etui")
+    parser.add_argument("--config", metavar="FILE", help="take the config from this file: SRC holds weights alone")
+    parser.add_argument("--dialect", choices=("keras", "tf_keras"), help="write DST for Keras 3 or for tf_keras")
+    parser.add_argument(
+        "--vocabulary", choices=VOCABULARIES, help="the terms of an etui: the core vocabulary, or those of Keras"
+    )
     parser.add_argument("--report", metavar="FILE", help="write the report there as JSON, also if DST is not written")
     parser.add_argument("--lenient", action="store_true", help="write DST even if something is lost")
     parser.add_argument("--shard-size", metavar="SIZE", type=parse_size, help="cut data into parts of at most 2GB, say")
@@ -47,6 +53,9 @@ def run(options: argparse.Namespace) -> Outcome:
                 native=not options.no_native,
                 shard_size=options.shard_size,
                 form=options.form,
+                config=options.config,
+                dialect=options.dialect,
+                vocabulary=options.vocabulary,
                 progress=progress,
                 report=report,
             )

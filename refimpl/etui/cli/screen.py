@@ -21,8 +21,8 @@ class Screen(Protocol):
     def line(self, text: str = "") -> None:
         """One line."""
 
-    def table(self, columns: Row, rows: Iterable[Row]) -> None:
-        """A table; a column whose name begins with ``>`` is aligned to the right."""
+    def table(self, columns: Row, rows: Iterable[Row], *, tight: bool = False) -> None:
+        """A table; a column whose name begins with ``>`` is aligned to the right; `tight` saves room on a terminal."""
 
     def fields(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Names and values, a line each."""
@@ -55,7 +55,7 @@ class PlainScreen:
         """One line."""
         self._stream.write(f"{printable(text)}\n")
 
-    def table(self, columns: Row, rows: Iterable[Row]) -> None:
+    def table(self, columns: Row, rows: Iterable[Row], *, tight: bool = False) -> None:  # noqa: ARG002
         """Columns as wide as their longest cell, with two spaces in between."""
         right = [name.startswith(">") for name in columns]
         table = [[name.removeprefix(">") for name in columns]]
@@ -85,12 +85,13 @@ class RichScreen:
         """One line."""
         self._console.print(printable(text), soft_wrap=True)
 
-    def table(self, columns: Row, rows: Iterable[Row]) -> None:
+    def table(self, columns: Row, rows: Iterable[Row], *, tight: bool = False) -> None:
         """A table whose long cells are folded."""
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=None, pad_edge=True, header_style="bold")
+        padding = (0, 1, 0, 0) if tight else (0, 1)
+        table = Table(box=None, pad_edge=not tight, padding=padding, header_style="bold")
         for name in columns:
             table.add_column(
                 name.removeprefix(">"), justify="right" if name.startswith(">") else "left", overflow="fold"

@@ -195,7 +195,7 @@ class _Decoder:
         extra = self.context.fields(node, path, {"name", "kind", *needed}, allowed)
         if kind == "shared":
             return Module(name, kind, target=self.context.typed(node, "target", str, path), extra=extra)
-        return self._body(node, Module(name, kind, check_namespaced(node["op"], where), extra=extra), path)
+        return self._body(node, Module(name, kind, check_namespaced(node["op"], where, "op"), extra=extra), path)
 
     def _body(self, node: Json, module: Module, path: str) -> Module:
         module.attrs = self._values(node, "attrs", path)

@@ -169,7 +169,46 @@ def _quantized_join(dtype: str, shape: tuple[int, ...], arrays: Mapping[str, Arr
         values -= _spread(arrays["zero_point"], shape)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         values *= _spread(arrays["scale"], shape)
-        return values.astype(dtypes.by_name(dtype, "").numpy)
+        return _rounded(values, dtypes.by_name(dtype, "").numpy)
+
+
+_VIAS: dict[str, tuple[type, type]] = {
+    "bfloat16": (np.float32, np.uint32),
+    "float8_e4m3fn": (np.float32, np.uint32),
+    "float8_e5m2": (np.float16, np.uint16),
+}
+"""dtype -> the wider one that ml_dtypes goes through, and the integers of its bits."""
+
+
+def _rounded(values: Array, target: np.dtype[Any]) -> Array:
+    """Binary64 numbers rounded once to a float dtype.
+
+    A number that ml_dtypes converts by way of a wider dtype may be rounded onto the midpoint of two numbers, and its
+    side be lost. So the wider dtype is given a number that is odd wherever it is not exact: that is no such midpoint.
+    """
+    if target.name == "float8_e8m0fnu":
+        return _powers(values).view(target)
+    if target.name not in _VIAS:
+        return values.astype(target)
+    via, integers = _VIAS[target.name]
+    single: Array = np.asarray(values.astype(via))
+    bits: Array = single.view(integers)
+    inexact = np.isfinite(values) & (single != values)
+    beyond = np.abs(single) > np.abs(values)
+    odd: Array = np.where(inexact, (bits - beyond) | 1, bits).astype(integers)
+    return odd.view(via).astype(target)
+
+
+def _powers(values: Array) -> Array:
+    """The codes of the nearest powers of two, which is all that e8m0 has: 255 is NaN, also for zero and signs.
+
+    Half way between two, the even code is taken, and below the least power zero, which the dtype does not have.
+    """
+    fraction, exponent = np.frexp(values)  # a fraction from 0.5 on
+    below: Array = exponent.astype(np.int64) + 126
+    code = below + ((fraction > 0.75) | ((fraction == 0.75) & (below % 2 == 1)))
+    lacking = ~((values > 2.0**-128) & np.isfinite(values)) | (code > 254)
+    return np.asarray(np.where(lacking, 255, np.maximum(code, 0))).astype(np.uint8)
 
 
 ENCODINGS: dict[str, Encoding] = {

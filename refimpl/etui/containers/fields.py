@@ -15,12 +15,12 @@ Json = Any
 """A tree as `etui.canonical` decodes it: dict, list, str, int, float, bool, None; in MessagePack also bytes and
 `StoredTensor`."""
 
-_VERSION = re.compile(r"(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})")
+_VERSION = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)")
 _FRAMEWORK = re.compile(r"[a-z][a-z0-9_]*")
 
 
-def parse_version(text: Json, where: str) -> tuple[int, int]:
-    """Split `major.minor`.
+def is_newer(text: Json, where: str) -> bool:
+    """Whether a version `major.minor` is a higher minor version than ours; its numbers may have any length.
 
     Raises:
         InvalidError: ``version-form``.
@@ -29,10 +29,11 @@ def parse_version(text: Json, where: str) -> tuple[int, int]:
     match = _VERSION.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise error("version-form", where=where, found=shown(text))
-    major, minor = int(match[1]), int(match[2])
-    if major != int(SPEC_VERSION.split(".")[0]):
+    major, minor = SPEC_VERSION.split(".")
+    if match[1] != major:
         raise error("version-unsupported", where=where, found=shown(text))
-    return major, minor
+    # Without zeros in front, a longer number is a larger one; `int` refuses very long ones.
+    return (len(match[2]), match[2]) > (len(minor), minor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +133,7 @@ def open_document(
     context = Context(document, code, limits=limits)
     if "version" not in tree:
         raise error("version-form", where=document, found="no field 'version'")
-    _, minor = parse_version(tree["version"], document)
-    context = Context(document, code, minor > int(SPEC_VERSION.split(".")[1]), limits)
+    context = Context(document, code, is_newer(tree["version"], document), limits)
     extra = context.fields(tree, "", {"format", "version", *required}, optional)
     expected = "etui" if kind == "manifest" else f"etui-{kind}"
     if tree["format"] != expected:

@@ -151,7 +151,9 @@ def _decode_part(context: Context, name: str, node: Json) -> PartEntry:
     if node["role"] != role:
         raise error("part-role", where=context.place(place), found=f"role {shown(node['role'])}")
     media_type = context.typed(node, "media_type", str, place)
-    if media_type != MEDIA_TYPES.get(role, media_type) or not media_type:
+    if not media_type:
+        raise context.fail(f"{place}/media_type", "an empty text")
+    if media_type != MEDIA_TYPES.get(role, media_type):
         raise error("part-role", where=context.place(place), found=f"media type {shown(media_type)}")
     entry = PartEntry(role, media_type, context.natural(node, "size", place), extra=extra)
     if role == "data":

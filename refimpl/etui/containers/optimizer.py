@@ -122,7 +122,9 @@ def decode(tree: dict[str, Json], parts: DataParts, limits: Limits = DEFAULT_LIM
 
 def _decode_one(context: Context, node: Json, place: str, stored: StoredTensors) -> Optimizer:
     extra = context.fields(node, place, _REQUIRED, _OPTIONAL)
-    optimizer = Optimizer(check_namespaced(node["algorithm"], context.place(f"{place}/algorithm")), extra=extra)
+    optimizer = Optimizer(
+        check_namespaced(node["algorithm"], context.place(f"{place}/algorithm"), "algorithm"), extra=extra
+    )
     optimizer.step = context.natural(node, "step", place)
     optimizer.micro_step = context.natural(node, "micro_step", place)
     optimizer.learning_rate = context.typed(node, "learning_rate", (float, type(None)), place)

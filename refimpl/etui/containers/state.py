@@ -70,7 +70,7 @@ def decode(tree: dict[str, Json], parts: DataParts, limits: Limits = DEFAULT_LIM
         place = f"rng/{path}"
         paths.check_path(path, context.place("rng"), limits)
         kept = context.fields(node, place, {"algorithm", "state"})
-        algorithm = check_namespaced(node["algorithm"], context.place(place))
+        algorithm = check_namespaced(node["algorithm"], context.place(place), "generator")
         state.rng[path] = Rng(algorithm, stored.tensor(node["state"], f"{place}/state"), kept)
     for path, node in context.filled(tree, "metrics", dict, "").items():
         paths.check_path(path, context.place("metrics"), limits)

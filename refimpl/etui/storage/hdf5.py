@@ -17,7 +17,7 @@ from etui.errors import error
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.storage.base import ByteSource
 from etui.storage.hdf5_layout import Layout, read_elements
-from etui.storage.hdf5_scan import Index
+from etui.storage.hdf5_scan import SIGNATURE, Index
 from etui.storage.hdf5_worker import scan_apart
 
 
@@ -65,31 +65,39 @@ class Hdf5File:
     Attributes:
         groups: path -> attributes (texts), the root under the empty path; in the order of the file.
         datasets: path -> dataset.
+        lists: path -> attributes of a group that are lists of texts.
     """
 
     groups: dict[str, dict[str, str]] = field(default_factory=dict)
     datasets: dict[str, Dataset] = field(default_factory=dict)
+    lists: dict[str, dict[str, list[str]]] = field(default_factory=dict)
 
 
-def open_hdf5(source: ByteSource, where: str, limits: Limits = DEFAULT_LIMITS) -> Hdf5File:
+def is_hdf5(head: bytes) -> bool:
+    """Whether a file with these first bytes is an HDF5 file with nothing in front of it."""
+    return head.startswith(SIGNATURE)
+
+
+def open_hdf5(source: ByteSource, where: str, limits: Limits = DEFAULT_LIMITS, *, lists: bool = False) -> Hdf5File:
     """Check the structure of an HDF5 file and return it; no element is read.
 
     Args:
         source: the file's bytes; datasets read from it later.
         where: the file's name for messages.
         limits: bounds on objects, levels, names and sizes.
+        lists: whether attributes of groups may be lists of texts, and texts as long as a document.
 
     Raises:
         MissingExtraError: h5py is not installed.
         RejectError: a code that begins with ``hdf5-`` (SPEC.md, annex B), or ``limit-foreign``.
     """
-    index = scan_apart(source, where, limits)
+    index = scan_apart(source, where, limits, lists=lists)
     _check_extents(index, where)
     datasets = {
         path: Dataset(path, found.dtype, found.shape, found.attrs, np.dtype(found.stored), found.layout, source)
         for path, found in index.datasets.items()
     }
-    return Hdf5File(index.groups, datasets)
+    return Hdf5File(index.groups, datasets, index.lists)
 
 
 def _check_extents(index: Index, where: str) -> None:

@@ -18,16 +18,19 @@ from etui.errors import EtuiError, error, shown
 from etui.limits import MIB, Limits
 from etui.storage.base import ByteSource
 from etui.storage.hdf5_layout import Layout, scan_layout
-from etui.storage.hdf5_types import attribute_text, element_type, load_h5py
+from etui.storage.hdf5_types import attribute_list, attribute_text, element_type, load_h5py
 
 if TYPE_CHECKING:
     import h5py
 
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _ATTRIBUTES = 256
 # Below this size a dataset may be as compressible as it likes: it cannot hurt.
 _SMALL = MIB
 _BEAT = 256
+# All texts of a file whose groups hold lists of texts and whole documents.
+LISTED_BYTES = 32 * MIB
+_TEXT_BYTES = MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +54,22 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """Groups and datasets by their path; the root is the group of the empty path."""
+    """Groups and datasets by their path; the root is the group of the empty path.
+
+    Attributes:
+        groups: the attributes of each group that are one text.
+        datasets: each dataset.
+        lists: the attributes of groups that are lists of texts.
+    """
 
     groups: dict[str, dict[str, str]] = field(default_factory=dict)
     datasets: dict[str, Found] = field(default_factory=dict)
+    lists: dict[str, dict[str, list[str]]] = field(default_factory=dict)
 
 
-def scan(source: ByteSource, where: str, limits: Limits, beat: Callable[[], None] = lambda: None) -> Index:
+def scan(
+    source: ByteSource, where: str, limits: Limits, beat: Callable[[], None] = lambda: None, *, lists: bool = False
+) -> Index:
     """The structure of a file, checked against its size and the limits.
 
     Args:
@@ -65,6 +77,7 @@ def scan(source: ByteSource, where: str, limits: Limits, beat: Callable[[], None
         where: the file's name for messages.
         limits: bounds on objects, levels, names and sizes.
         beat: called every now and then, to show that there is progress.
+        lists: whether attributes of groups may be lists of texts, and texts as long as a document.
 
     Raises:
         MissingExtraError: h5py is not installed.
@@ -74,7 +87,7 @@ def scan(source: ByteSource, where: str, limits: Limits, beat: Callable[[], None
     _check_superblock(source, where)
     try:
         with h5py.File(_Reader(source), "r") as file:
-            return _Scan(file, source, where, limits, beat).run()
+            return _Scan(file, source, where, limits, beat, lists=lists).run()
     except EtuiError:
         raise
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, OverflowError) as reason:
@@ -84,7 +97,7 @@ def scan(source: ByteSource, where: str, limits: Limits, beat: Callable[[], None
 def _check_superblock(source: ByteSource, where: str) -> None:
     """The file begins with its signature, and ends where it says: nothing is in front of it or behind it."""
     head = source.read(0, min(source.size, 64))
-    if head[:8] != _SIGNATURE:
+    if head[:8] != SIGNATURE:
         raise error("hdf5-syntax", where=where, found=f"a file that begins with {head[:8]!r}")
     version = head[8] if len(head) > 8 else -1
     at = {0: 24, 1: 28, 2: 12, 3: 12}.get(version)
@@ -127,9 +140,17 @@ class _Scan:
     """One walk over a file's objects."""
 
     def __init__(
-        self, file: h5py.File, source: ByteSource, where: str, limits: Limits, beat: Callable[[], None]
+        self,
+        file: h5py.File,
+        source: ByteSource,
+        where: str,
+        limits: Limits,
+        beat: Callable[[], None],
+        *,
+        lists: bool,
     ) -> None:
-        self.file, self.where, self.limits, self.beat = file, where, limits, beat
+        self.file, self.where, self.limits, self.beat, self.lists = file, where, limits, beat, lists
+        self.room = LISTED_BYTES
         self.size = source.size
         self.index = Index()
         self.seen: set[int] = set()
@@ -142,7 +163,7 @@ class _Scan:
         while stack:
             path, group = stack.pop()
             self._take(path, group)
-            self.index.groups[path] = self._attributes(path, group)
+            self.index.groups[path] = self._attributes(path, group, lists=self.lists)
             stack.extend(reversed(list(self._members(path, group))))
         return self.index
 
@@ -207,7 +228,8 @@ class _Scan:
             raise error("limit-foreign", where=self._place(path), found=found)
         return child
 
-    def _attributes(self, path: str, item: Any) -> dict[str, str]:
+    def _attributes(self, path: str, item: Any, *, lists: bool = False) -> dict[str, str]:
+        """The attributes that are one text; those of a group that are lists of texts are taken down on the way."""
         from h5py import h5a
 
         count = h5a.get_num_attrs(item)
@@ -217,7 +239,13 @@ class _Scan:
         for index in range(count):
             attribute = h5a.open(item, index=index)
             name = attribute.name.decode("utf-8")
-            found[name] = attribute_text(attribute, f"{self._place(path)}, attribute {shown(name)}")
+            where = f"{self._place(path)}, attribute {shown(name)}"
+            listed = attribute_list(attribute, where, self.room) if lists else None
+            if listed is None:
+                found[name] = attribute_text(attribute, where, self.room if lists else min(self.room, _TEXT_BYTES))
+            else:
+                self.index.lists.setdefault(path, {})[name] = listed
+            self.room -= sum(len(text.encode()) for text in ([found[name]] if listed is None else listed))
         return found
 
     def _dataset(self, path: str, item: Any) -> None:

@@ -35,7 +35,7 @@ _START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from etui.sto
 _LENGTH = 8
 
 
-def scan_apart(source: ByteSource, where: str, limits: Limits) -> Index:
+def scan_apart(source: ByteSource, where: str, limits: Limits, *, lists: bool = False) -> Index:
     """`hdf5_scan.scan`, in the worker; in this process where the system cannot hand open files to another.
 
     Raises:
@@ -44,10 +44,10 @@ def scan_apart(source: ByteSource, where: str, limits: Limits) -> Index:
             crashes or falls silent.
     """
     if not hasattr(socket, "send_fds") or not sys.executable:
-        return scan(source, where, limits)
+        return scan(source, where, limits, lists=lists)
     with _LOCK:
         try:
-            return _WORKERS.current().ask(source, where, limits)
+            return _WORKERS.current().ask(source, where, limits, lists=lists)
         except (OSError, EOFError) as reason:
             found = "silence" if isinstance(reason, TimeoutError) else _WORKERS.current().ending()
             _WORKERS.end()
@@ -72,9 +72,9 @@ class _Worker:
                 env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
             )
 
-    def ask(self, source: ByteSource, where: str, limits: Limits) -> Index:
+    def ask(self, source: ByteSource, where: str, limits: Limits, *, lists: bool) -> Index:
         with _as_file(source) as (descriptor, start):
-            request = {"start": start, "size": source.size, "where": where, "limits": asdict(limits)}
+            request = {"start": start, "size": source.size, "where": where, "limits": asdict(limits), "lists": lists}
             data = json.dumps(request).encode()
             socket.send_fds(self.socket, [len(data).to_bytes(_LENGTH, "little")], [descriptor])
             self.socket.sendall(data)
@@ -162,12 +162,16 @@ def _decoded(answer: dict[str, Any], size: int, where: str) -> Index:
     try:
         groups = {str(path): {str(k): str(v) for k, v in attrs.items()} for path, attrs in answer["groups"].items()}
         datasets = {str(path): _found(node) for path, node in answer["datasets"].items()}
+        lists = {
+            str(path): {str(name): [str(text) for text in texts] for name, texts in attrs.items()}
+            for path, attrs in answer["lists"].items()
+        }
     except (KeyError, TypeError, ValueError, AttributeError):
         raise error("hdf5-syntax", where=where, found="an answer of libhdf5 that makes no sense") from None
     for path, found in datasets.items():
         if any(start < 0 or length < 0 or start + length > size for start, length in found.layout.extents()):
             raise error("hdf5-unstored", where=f"{where} at /{path}", found=f"bytes outside of the file of {size}")
-    return Index(groups, datasets)
+    return Index(groups, datasets, lists)
 
 
 def _found(node: dict[str, Any]) -> Found:
@@ -205,7 +209,7 @@ def _encoded(index: Index) -> dict[str, Any]:
         fields |= {"compact": compact, "chunk_shape": layout.chunk_shape, "chunks": chunks, "filters": layout.filters}
         node = {"shape": found.shape, "stored": found.stored, "dtype": found.dtype, "attrs": found.attrs}
         datasets[path] = node | {"layout": fields}
-    return {"groups": index.groups, "datasets": datasets}
+    return {"groups": index.groups, "datasets": datasets, "lists": index.lists}
 
 
 def serve() -> None:
@@ -236,8 +240,10 @@ def _receive(near: socket.socket, count: int) -> bytes:
 def _scanned(near: socket.socket, file: FileSource, request: dict[str, Any]) -> dict[str, Any]:
     source = Window(file, request["start"], request["size"])
     beat = bytes(_LENGTH)
+    limits = Limits(**request["limits"])
     try:
-        return _encoded(scan(source, request["where"], Limits(**request["limits"]), lambda: near.sendall(beat)))
+        index = scan(source, request["where"], limits, lambda: near.sendall(beat), lists=request["lists"])
+        return _encoded(index)
     except EtuiError as fault:
         return {"error": [fault.code, fault.where, fault.found, fault.hint]}
     except MemoryError:

@@ -31,11 +31,15 @@ class Hdf5Writer:
     def __init__(self, file: IO[bytes]) -> None:
         self._file = load_h5py().File(file, "w", track_order=False)
 
-    def group(self, path: str, attrs: Mapping[str, str]) -> None:
-        """Make a group, and those that lead to it, with text attributes."""
+    def group(self, path: str, attrs: Mapping[str, str | list[str]]) -> None:
+        """Make a group, and those that lead to it, with attributes: texts, or lists of texts of equal width.
+
+        A list without elements is one of numbers, as Keras writes it.
+        """
         group = self._file.require_group(f"/{path}")
-        for name, text in attrs.items():
-            group.attrs[name] = text
+        for name, value in attrs.items():
+            texts = [text.encode() for text in value] if isinstance(value, list) else []
+            group.attrs[name] = value if isinstance(value, str) else np.array(texts) if texts else np.zeros(0)
 
     def dataset(self, path: str, array: np.ndarray[Any, Any]) -> None:
         """Write a dataset, and make the groups that lead to it.

@@ -128,6 +128,10 @@ def _tail_fault(tail: z.Tail, length: int) -> EtuiError:
             return error("zip-field", where="end record", found="a disk number other than 0")
         if record.disk_entries != record.entries:
             return error("zip-field", where="end record", found="entries on another disk")
+    if tail.end64:
+        _, disk, _, disks = z.LOCATOR64.unpack_from(tail.raw, z.END64.size)
+        if disk or disks != 1:
+            return error("zip-field", where="zip64 locator", found=f"the disk {disk} of {disks}")
     if len(tail.raw) != length:
         return error("zip-zip64", where="end record", found="zip64 records that the values do not need, or none")
     return error("zip-zip64", where="end record", found="zip64 records with other values than the archive's")

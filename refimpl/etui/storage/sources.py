@@ -112,6 +112,19 @@ class FileSource:
             raise error("storage-failed", where=self._where, found="an artifact that was closed")
 
 
+def open_file(path: str | os.PathLike[str]) -> FileSource:
+    """Open a file that the caller named; a symbolic link stands for what it points to.
+
+    Raises:
+        UnsafeError: ``part-not-a-file``.
+        StorageError: ``storage-failed``.
+    """
+    text = os.fspath(path)
+    with storage_errors(text):
+        descriptor = os.open(text, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    return FileSource(descriptor, text)
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """`size` bytes of another source from `start` on; the caller made sure that they are there."""

@@ -153,13 +153,13 @@ CASES = [
         *({name: path} for name in ["$variable", "$module", "$stored"] for path in ["", "a//b", "/a", "..", "a#b"]),
     ),
     *cases(
-        pytest.mark.clause("C-8@2bd15b"),
+        pytest.mark.clause("C-8@c54784"),
         "op-form",
         obj(**{"class": "Zeros"}),
         obj(**{"class": 1}),
         obj(**{"class": "os.system"}),
     ),
-    *cases(pytest.mark.clause("C-9@3e7c24"), "op-unknown", obj(**{"class": "core:zeros"})),
+    *cases(pytest.mark.clause("C-9@2bc586"), "op-unknown", obj(**{"class": "core:zeros"})),
     *cases(
         pytest.mark.clause("L-2@76176e"),
         "value-limit",

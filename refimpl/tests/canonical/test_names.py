@@ -129,23 +129,24 @@ def test_other_paths_do_not_collide(distinct: list[str]) -> None:
     paths.check_no_collisions([*distinct, "\x00A", "\x00a"], "x")
 
 
-@pytest.mark.clause("C-8@2bd15b", "C-9@3e7c24")
+@pytest.mark.clause("C-8@c54784", "C-9@2bc586")
 @pytest.mark.parametrize(
     ("name", "code"),
     [
         *((name, "op-form") for name in ["Dense", ":Dense", "keras:", "Keras:Dense", "1a:b", "a:a b", "a:\x7f", None]),
+        ("core:nothing", "op-unknown"),
         ("core:dense", "op-unknown"),
     ],
 )
 def test_names_without_a_namespace_are_refused(name: object, code: str) -> None:
-    """A class needs a lowercase namespace and a name, and `core` defines none."""
+    """A class needs a lowercase namespace and a name, which in `core` is the kind and name of one of the vocabulary."""
     with pytest.raises(EtuiError) as refusal:
         check_namespaced(name, "x")
     assert refusal.value.code == code
     assert isinstance(refusal.value, UnsupportedError if code == "op-unknown" else InvalidError)
 
 
-@pytest.mark.clause("C-8@2bd15b")
+@pytest.mark.clause("C-8@c54784")
 @given(strategies.class_names())
 def test_namespaced_names_pass(name: str) -> None:
     """What follows the first colon is free of spaces and otherwise free."""

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import etui
-from etui import conversion, schemas
+from etui import bridges, conversion, schemas
 from etui.canonical import json as canonical
 from etui.testing.samples import CURRENT, everything
 
@@ -79,16 +79,19 @@ def test_convert_writes_the_report_also_when_it_refuses(run: Run, keras_file: st
     assert Path("target.keras").is_file()
 
 
-def test_a_long_report_is_cut(run: Run) -> None:
+def test_a_long_report_is_cut(run: Run, keras_file: str) -> None:
     """A report of more than 50 lines says how many there are and where to find them."""
-    model = everything()
-    for index in range(60):
-        native = etui.Native(etui.Blob.of(b""), "keras", None, {"config.json": f"sha256:{index:064x}"})
-        model.native[f"native/keras/{index}.json"] = native
-    etui.save(model, "many.etui")
-    lines = run("convert", "many.etui", "target.etui").out.splitlines()
-    assert len(lines) == 52
-    assert "more lines; --report FILE or --json has all" in lines[50]
+    with conversion.read(keras_file)[0] as model:
+        model.metadata.update({f"note {index}": index for index in range(60)})
+        etui.save(model, "many.etui")
+    answer = run("convert", "many.etui", "target.keras", "--lenient", "--report", "report.json")
+    written = json.loads(Path("report.json").read_text())
+    report = etui.Report(written["source"], written["target"])
+    for entry in written["entries"]:
+        report.add(*(entry[key] for key in ("kind", "subject", "status", "detail")))
+    whole, lines = list(report.lines()), answer.out.splitlines()
+    assert len(report.lost) == 60
+    assert lines == [*whole[:50], f"  … and {len(whole) - 50} more lines; --report FILE or --json has all"]
 
 
 # inspect
@@ -285,12 +288,49 @@ def test_diff_marks_what_does_not_count(run: Run, sample: str) -> None:
 # formats
 
 
-def test_formats_says_what_each_direction_carries(run: Run, run_json: Run) -> None:
-    """Each format has a paragraph with reads, writes and needs."""
+def test_formats_shows_what_each_direction_carries(run: Run, run_json: Run) -> None:
+    """A table has a line for each format with a cell for each part, and `--json` has the same."""
     answer = run("formats")
     code, document = run_json("cli/formats", "formats")
     assert (answer.code, code) == (0, 0)
     assert [item["name"] for item in document["formats"]][:2] == ["etui", "keras"]
+    header, *lines = answer.out.splitlines()
+    assert header.split()[1 : len(bridges.PARTS) + 1] == list(bridges.PARTS)
+    assert len(lines) >= len(document["formats"]) + 2
+    for item, line in zip(document["formats"], lines, strict=False):
+        name, *cells = line.split()[: len(bridges.PARTS) + 1]
+        read, written = (item[key] or [] for key in ("read_parts", "write_parts"))
+        told = [
+            "".join(sign for sign, parts in (("r", read), ("w", written)) if part in parts) for part in bridges.PARTS
+        ]
+        assert name == item["name"]
+        assert [cell.strip("-?") for cell in cells] == told
+
+
+def test_formats_says_more_about_one_format(run: Run, run_json: Run) -> None:
+    """The name of a format gives a paragraph with its title, reads, writes, options and needs."""
+    _, document = run_json("cli/formats", "formats")
+    assert len(document["formats"]) >= 4
     for item in document["formats"]:
-        for text in (item["name"], item["title"], item["reads"], item["writes"], *item["suffixes"]):
-            assert text in answer.out
+        answer = run("formats", item["name"])
+        assert answer.code == 0
+        texts = (item["name"], item["title"], item["reads"], item["writes"], *item["suffixes"])
+        assert [text for text in texts if text not in answer.out] == []
+        assert ("--config FILE" in answer.out) == item["takes_config"]
+    assert run_json("cli/formats", "formats", "keras")[1]["formats"][0]["extra"] == "hdf5"
+
+
+def test_formats_refuses_a_name_that_is_none(run: Run) -> None:
+    """An unknown format is a wrong call."""
+    answer = run("formats", "pickle")
+    assert answer.code == 2
+    assert "format-unknown" in answer.err
+
+
+def test_formats_says_what_is_not_installed_and_not_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A format whose extra is missing is marked, and one that does not name its parts has question marks."""
+    bare = bridges.Bridge("bare", "Bare", "bare", (), "all", "all", extra="bare", requires=("no_such_module",))
+    monkeypatch.setattr(bridges, "_BRIDGES", (*bridges.bridges(), bare))
+    lines = run("formats").out.splitlines()
+    assert ["bare", *["?"] * len(bridges.PARTS)] in [line.split() for line in lines]
+    assert lines[-1] == 'bare: needs pip install "etui[bare]"'

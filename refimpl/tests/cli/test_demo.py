@@ -41,7 +41,7 @@ def test_the_demo_shows_its_commands_and_checks_its_claims(
     out = capsys.readouterr().out
     for command in ("convert", "inspect", "validate", "verify", "diff"):
         assert f"\n$ etui {command} small" in out
-    assert "8 of 8 claims hold" in out
+    assert "9 of 9 claims hold" in out
     assert "NO" not in out
     assert etui.verify(tmp_path / "out/small.etui").identity in out
 
@@ -81,4 +81,4 @@ def test_the_demo_keeps_its_claims_for_the_models_of_the_repository(
     began = time.monotonic()
     assert demo.main() == 0
     assert time.monotonic() - began < 60
-    assert f"{8 * len(models)} of {8 * len(models)} claims hold" in capsys.readouterr().out
+    assert f"{9 * len(models)} of {9 * len(models)} claims hold" in capsys.readouterr().out

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,14 @@ from etui.errors import error
 pytestmark = pytest.mark.library
 
 ROOT = Path(etui.__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _interruptible_by_default() -> Iterator[None]:
+    """A shell starts what runs in its background with SIGINT ignored, and child processes would inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def environment(**more: str) -> dict[str, str]:

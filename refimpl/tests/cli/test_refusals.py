@@ -73,9 +73,11 @@ def test_bad_files_are_refused(run: Run, command: str, content: bytes) -> None:
 def test_formats_tells_a_missing_extra(run: Run, run_json: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without h5py the list of formats says that the extra is missing."""
     monkeypatch.setitem(sys.modules, "h5py", None)
-    assert 'pip install "etui[hdf5]" (not installed)' in run("formats").out
+    assert 'pip install "etui[hdf5]" (not installed)' in run("formats", "keras").out
     formats = run_json("cli/formats", "formats")[1]["formats"]
-    assert {item["name"]: item["available"] for item in formats} == {"etui": True, "keras": False}
+    missing = [item["name"] for item in formats if not item["available"]]
+    assert missing == ["keras", "keras-h5", "keras-h5-weights", "keras-weights"]
+    assert f'{", ".join(missing)}: needs pip install "etui[hdf5]"' in run("formats").out.splitlines()
 
 
 def test_help_and_version_are_good(run: Run) -> None:

@@ -19,6 +19,7 @@ from etui.containers.tensors import Tensor
 from etui.testing import tensors as strategies
 from etui.testing import values
 from etui.testing.hostile import refused_with
+from etui_conformance.oracle import floats
 
 Array = npt.NDArray[Any]
 
@@ -213,8 +214,52 @@ def test_a_quantized_tensor_is_computed_in_binary64_and_rounded_once(tensor: Ten
             block = tuple(
                 at // (size // blocks) for at, size, blocks in zip(index, tensor.shape, scale.shape, strict=True)
             )
-            exact = np.asarray((values_[index] - zeros[block]) * scale[block]).astype(found.dtype)
-            assert exact.tobytes() == found[index].tobytes() or (np.isnan(exact) and np.isnan(found[index]))
+            exact = np.float64((values_[index] - zeros[block]) * scale[block])
+            rounded = np.frombuffer(floats.encode(tensor.dtype, [float(exact)]), found.dtype)[0]
+            assert rounded.tobytes() == found[index].tobytes() or (np.isnan(rounded) and np.isnan(found[index]))
+
+
+@pytest.mark.clause("W-21@38877b")
+@pytest.mark.parametrize(
+    ("dtype", "midpoint", "bits"),
+    [
+        # Each lies half way between two numbers of the dtype, the nearer to zero of which is even.
+        ("bfloat16", 1 + 2**-8, 0x3F80),
+        ("float16", 1 + 2**-11, 0x3C00),
+        ("float8_e4m3fn", 1 + 2**-4, 0x38),
+        ("float8_e5m2", 1 + 2**-3, 0x3C),
+    ],
+)
+def test_a_quantized_tensor_does_not_go_through_binary32(dtype: str, midpoint: float, bits: int) -> None:
+    """What binary32 cannot tell from the midpoint of two numbers is rounded to the one on its own side."""
+    scale = Tensor.of(np.array([2.0**-40]))
+    steps = int(midpoint * 2**40)
+    values_ = np.array([steps, steps + 1, steps - 1, -steps - 1, 0], np.int64)
+    found = Tensor.quantized(Tensor.of(values_), scale, dtype=dtype).numpy()
+    width = found.dtype.itemsize
+    sign = 1 << (8 * width - 1)
+    stored = np.frombuffer(found.tobytes(), f"<u{width}")
+    assert stored.tolist() == [bits, bits + 1, bits, sign | bits + 1, 0]
+
+
+@pytest.mark.clause("W-21@38877b")
+def test_a_dtype_of_powers_has_the_nearest_one_and_nan_for_what_it_lacks() -> None:
+    """A number half way between two powers becomes that with an even code; zero, signs and overflow become NaN."""
+    cases = {0.5: 126, 0.74: 126, 0.75: 126, 0.76: 127, 1.0: 127, 1.5: 128, 3.0: 128, 3.1: 129, 2.0**-127: 0}
+    cases |= {
+        1.1 * 2.0**-128: 0,
+        2.0**-128: 255,
+        1.9 * 2.0**-129: 255,
+        2.0**-200: 255,
+        0.0: 255,
+        -1.0: 255,
+        float("nan"): 255,
+    }
+    cases |= {2.0**127: 254, 1.4 * 2.0**127: 254, 1.5 * 2.0**127: 254, 1.6 * 2.0**127: 255, float("inf"): 255}
+    scale = Tensor.of(np.array(list(cases)))
+    ones = Tensor.of(np.ones(len(cases), np.int8))
+    found = Tensor.quantized(ones, scale, dtype="float8_e8m0fnu").numpy()
+    assert dict(zip(cases, found.tobytes(), strict=True)) == cases
 
 
 @pytest.mark.clause("W-17@318438", "W-20@119ff3", "W-22@d85c62")

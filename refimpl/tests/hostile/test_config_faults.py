@@ -77,14 +77,14 @@ FAULTS: dict[str, tuple[pytest.MarkDecorator, str, str, Edit]] = {
         CONFIG,
         put("x", *DENSE, "params", "kernel"),
     ),
-    "an op without a namespace": (clause("C-8@2bd15b"), "op-form", CONFIG, put("Dense", *DENSE, "op")),
+    "an op without a namespace": (clause("C-8@c54784"), "op-form", CONFIG, put("Dense", *DENSE, "op")),
     "a class without a namespace": (
-        clause("C-8@2bd15b"),
+        clause("C-8@c54784"),
         "op-form",
         TRAINING,
         put("Huber", "loss", "$object", "class"),
     ),
-    "an op of the core": (clause("C-9@3e7c24"), "op-unknown", CONFIG, put("core:Dense", *DENSE, "op")),
+    "an op of the core": (clause("C-9@2bc586"), "op-unknown", CONFIG, put("core:Dense", *DENSE, "op")),
     "a call id twice": (clause("C-11@695e1b"), "call-form", CONFIG, put("dense", *GRAPH, "calls", 2, "id")),
     "a call of no module": (clause("C-11@695e1b"), "call-form", CONFIG, put("x", *GRAPH, "calls", 2, "module")),
     "a call of a module below": (

@@ -113,6 +113,7 @@ FAULTS: dict[str, tuple[pytest.MarkDecorator, str, str, Edit]] = {
     "an unknown field": (clause("Q-7@8e4f71"), "manifest-form", MANIFEST, put(1, "comment")),
     "a part without a size": (clause("M-2@0a4533"), "manifest-form", MANIFEST, drop(*ENTRY, "size")),
     "a part without a media type": (clause("M-2@0a4533"), "manifest-form", MANIFEST, drop(*ENTRY, "media_type")),
+    "an empty media type": (clause("M-1@517769"), "manifest-form", MANIFEST, put("", *ENTRY, "media_type")),
     "a negative size": (clause("M-2@0a4533"), "manifest-form", MANIFEST, put(-1, *ENTRY, "size")),
     "a document without a digest": (clause("M-3@f2a890"), "manifest-form", MANIFEST, drop(*ENTRY, "digest")),
     "a data part with a digest": (

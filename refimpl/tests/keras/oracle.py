@@ -59,6 +59,9 @@ def _quiet() -> None:
     if keras.backend.backend() == "torch":
         import torch
 
+        # The backward pass of oneDNN's convolutions (torch 2.13) ends the process on some processors.
+        torch.backends.mkldnn.enabled = False
+
         torch.set_num_threads(1)
         torch.use_deterministic_algorithms(True)
     if keras.backend.backend() == "jax" and "ETUI_JAX_CACHE" in os.environ:

@@ -2,7 +2,8 @@
 
     python reconvert.py JOBS.json RESULT.json
 
-JOBS.json is {name: {"original": path.keras, "folder": path}}. For every name the folder gets one file per way:
+JOBS.json is {name: {"original": path.keras, "folder": path, "dialect": of the file}}.
+For every name the folder gets one file per way:
 
     packed      .keras -> packed .etui -> .keras
     directory   .keras -> etui in directory form -> .keras
@@ -36,7 +37,7 @@ class NoFrameworks(MetaPathFinder):
             raise ImportError(f"{fullname} is not to be imported here")
 
 
-def reconvert(name: str, original: str, folder: str) -> dict[str, dict[str, Any]]:
+def reconvert(name: str, original: str, folder: str, dialect: str = "keras") -> dict[str, dict[str, Any]]:
     """Take one file every way there and back; a failure is recorded, not raised."""
     import etui
 
@@ -47,7 +48,7 @@ def reconvert(name: str, original: str, folder: str) -> dict[str, dict[str, Any]
         result: dict[str, Any] = {"path": str(back), "etui": str(middle), "error": "", "lost": []}
         try:
             there = etui.convert(original, middle, **options)
-            again = etui.convert(middle, back)
+            again = etui.convert(middle, back, dialect=dialect)
             result["lost"] = [f"{entry.kind} {entry.subject}" for entry in [*there.lost, *again.lost]]
             result["sha256"] = hashlib.sha256(back.read_bytes()).hexdigest()
         except Exception as error:

@@ -26,7 +26,10 @@ def folder(shared: Path, once: Any, run: Callable[..., None]) -> Path:
     def work(folder: Path) -> None:
         run("tf_keras_oracle.py", "build", folder)
         originals = {name: folder / f"{name}.keras" for name in json.loads((folder / "build.json").read_text())}
-        jobs = {name: {"original": str(path), "folder": str(folder)} for name, path in originals.items()}
+        jobs = {
+            name: {"original": str(path), "folder": str(folder), "dialect": "tf_keras"}
+            for name, path in originals.items()
+        }
         (folder / "jobs.json").write_text(json.dumps(jobs))
         run("reconvert.py", folder / "jobs.json", folder / "converted.json")
         converted = json.loads((folder / "converted.json").read_text())

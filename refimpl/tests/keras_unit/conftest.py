@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from etui.bridges.keras import v3
+from etui.bridges.keras.dialects.normalize import dialect_of
 from etui.limits import Limits
 from etui.model import Model
 from etui.report import Report
@@ -151,10 +152,10 @@ class Kit:
         return self.read(self.write(tree, arrays, **options))
 
     def back(self, model: Model, *, strict: bool = True, report: Report | None = None) -> Path:
-        """Write a model as a `.keras` file."""
+        """Write a model as a `.keras` file of its own dialect."""
         self.count += 1
         path = self.folder / f"back{self.count}.keras"
-        v3.write(model, path, report or Report(), strict=strict)
+        v3.write(model, path, report or Report(), strict=strict, dialect=dialect_of(model))
         return path
 
     @staticmethod

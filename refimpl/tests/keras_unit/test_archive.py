@@ -215,12 +215,14 @@ def test_what_keras_has_no_place_for_is_reported(kit: Any) -> None:
     model.programs["programs/p/main.onnx"] = Blob.of(b"x")
     model.metadata["author"] = "me"
     model.native["native/x/y"] = Native(Blob.of(b"x"), "x")
-    model.state = etui.State(counters={"epoch": 3})
+    model.state = etui.State(counters={"epoch": 3}, user={"best": 0.5})
     report = Report()
     with pytest.raises(TransferError) as caught:
         kit.back(model, report=report)
     assert caught.value.code == "not-complete"
-    assert {entry.subject for entry in report.lost} == {"programs/p/main.onnx", "author", "counters", "native/x/y"}
+    assert {entry.subject for entry in report.lost} == {"author", "user", "native/x/y"}
+    fates = {entry.subject: entry.status for entry in report.entries}
+    assert (fates["programs/p/main.onnx"], fates["counters"]) == ("left-out", "reset")
 
 
 @pytest.mark.clause("K-10@f1eef3")

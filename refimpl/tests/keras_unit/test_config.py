@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 from etui.canonical.values import ModuleRef, ObjectValue, OutputRef
@@ -285,6 +286,62 @@ def test_models_that_were_not_compiled_come_back(kit: Any, compiled: Json) -> No
     kit.round_trip(tree, version="2.15.0")
 
 
+@pytest.mark.clause("K-64@2e8b7d", "C-15@33b2a1")
+@pytest.mark.parametrize("nested_first", [False, True])
+def test_a_model_of_two_models_is_defined_once(kit: Any, nested_first: bool) -> None:
+    """Keras gives ids to the layers of a model at its second place alone, and none to one that a nested model has."""
+    t = kit.tensor
+    initializer: dict[str, Json] = {
+        "module": "keras.initializers",
+        "class_name": "Zeros",
+        "config": {},
+        "registered_name": None,
+    }
+
+    def block(first: bool, mark: bool) -> Json:
+        zeros = initializer if first else initializer | {"shared_object_id": 3}
+        dense = kit.layer("Dense", "d", units=4, bias_initializer=zeros) | ({} if first else {"shared_object_id": 2})
+        made = {"module": "keras", "class_name": "Sequential", "registered_name": None, "compile_config": {},
+                "config": {"name": "block", "trainable": True, "layers": [kit.input("i", 4), dense]}}  # fmt: skip
+        return made | ({"shared_object_id": 1} if mark else {})
+
+    nested = kit.functional(
+        [kit.called(kit.input("n", 4)), kit.called(block(nested_first, not nested_first), [t("n")])],
+        ["n", 0, 0], ["block", 0, 0], "nested",
+    )  # fmt: skip
+    nested["compile_config"] = {}
+    outer = kit.called(block(not nested_first, True), [t("x")])
+    both = [kit.called(nested, [t("x")]), outer] if nested_first else [outer, kit.called(nested, [t("x")])]
+    add = kit.called(kit.layer("Add", "sum"), [[t("nested"), t("block")]])
+    layers = [kit.called(kit.input("x", 4)), *both, add]
+    first = "layers/functional/layers/sequential" if nested_first else "layers/sequential"
+    arrays = {f"{first}/layers/dense/vars/{at}": np.ones(shape, "float32") for at, shape in enumerate([(4, 4), (4,)])}
+    model = kit.round_trip(kit.functional(layers, ["x", 0, 0], ["sum", 0, 0]), arrays)
+    place, other = ("nested/block", "block") if nested_first else ("block", "nested/block")
+    assert (model.config.find(other).kind, model.config.find(other).target) == ("shared", place)
+    assert set(model.weights.variables) == {f"{place}/d/kernel", f"{place}/d/bias"}
+
+
+@pytest.mark.clause("K-64@2e8b7d")
+def test_an_id_that_two_layers_may_have_links_none(kit: Any) -> None:
+    """Where two layers without ids are like one with an id, none of them is taken for it."""
+    t = kit.tensor
+    dense = kit.layer("Dense", "d", units=4)
+
+    def nested(name: str) -> Json:
+        layers = [kit.called(kit.input("n", 4)), kit.called(dense, [t("n")])]
+        return kit.functional(layers, ["n", 0, 0], ["d", 0, 0], name)
+
+    layers = [
+        kit.called(kit.input("x", 4)),
+        kit.called(nested("a"), [t("x")]),
+        kit.called(nested("b"), [t("a")]),
+        kit.called(dense | {"shared_object_id": 1}, [t("b")]),
+    ]
+    model = kit.round_trip(kit.functional(layers, ["x", 0, 0], ["d", 0, 0]))
+    assert [model.config.find(path).kind for path in ("a/d", "b/d", "d")] == ["layer"] * 3
+
+
 @pytest.mark.clause("K-12@83e131")
 def test_an_object_that_is_a_module_elsewhere_is_a_reference(kit: Any) -> None:
     """A layer in another layer's config that was met before is a reference to that module."""
@@ -332,7 +389,7 @@ def test_configs_of_another_form_are_refused(kit: Any) -> None:
     assert [refusal(kit, tree) for tree in bad] == ["keras-config"] * len(bad)
 
 
-@pytest.mark.clause("K-60@c24edd")
+@pytest.mark.clause("K-60@e528a0")
 def test_ops_that_are_not_keras_are_named(kit: Any) -> None:
     """A module of another framework is refused with its op."""
     model = kit.model(kit.dense_model(), kit.dense_arrays())
@@ -342,7 +399,7 @@ def test_ops_that_are_not_keras_are_named(kit: Any) -> None:
     assert caught.value.code == "keras-op"
 
 
-@pytest.mark.clause("K-60@c24edd")
+@pytest.mark.clause("K-60@e528a0")
 def test_a_sequential_model_with_other_calls_is_refused(kit: Any) -> None:
     """The op says that modules are a chain, so that calls which are none have no form in Keras."""
     model = kit.model(kit.dense_model(), kit.dense_arrays())

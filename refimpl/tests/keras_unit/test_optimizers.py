@@ -214,6 +214,36 @@ def test_a_loss_scaler_wraps_an_optimizer(kit: Any, implied: bool) -> None:
     assert (outer.step, outer.learning_rate) == (11, float(np.float32(0.3)))
 
 
+def tf_scaler(inner: Json) -> Json:
+    """The node of a loss-scale optimizer of tf_keras."""
+    config = {"inner_optimizer": inner, "dynamic": True, "initial_scale": 32768.0, "dynamic_growth_steps": 2000}
+    name = "LossScaleOptimizerV3"
+    module = "tf_keras.src.mixed_precision.loss_scale_optimizer"
+    return {"module": module, "class_name": name, "config": config, "registered_name": name}
+
+
+@pytest.mark.clause("O-13@c49fe4", "K-68@d6badc")
+@pytest.mark.parametrize("case", ["explicit", "implied", "stored once"])
+def test_a_loss_scaler_of_tf_keras_has_the_list_of_the_wrapped_optimizer(kit: Any, case: str) -> None:
+    """Its list is that of the wrapped optimizer with the iteration, and holds no scale; slots are found by name."""
+    listed = [
+        np.int64(11),
+        *(np.full(shape, at + half, "float32") for at, (_, shape) in enumerate(LIKE) for half in (0, 0.5)),
+    ]
+    groups = ("optimizer/inner_optimizer/vars", "optimizer/vars")[: 1 if case == "stored once" else 2]
+    arrays = {f"{group}/{at}": np.asarray(array) for group in groups for at, array in enumerate(listed)}
+    adam = kit.optimizer("Adam")
+    tree = kit.dense_model(compiled=kit.compiled(adam if case == "implied" else tf_scaler(adam)))
+    path = kit.write(tree, kit.dense_arrays() | arrays, version="2.21.0")
+    outer = kit.read(path, native=False).optimizer.optimizers["optimizer"]
+    assert outer.algorithm == "tf_keras:src.mixed_precision.loss_scale_optimizer.LossScaleOptimizerV3"
+    assert (outer.inner.algorithm, outer.step, outer.inner.step) == ("keras:Adam", 11, 11)
+    assert (outer.slots, outer.shared_slots, set(outer.inner.slots)) == ({}, {}, set(PATHS))
+    assert outer.residue["keras"].keys() <= {"own", "implied"}
+    if case != "stored once":
+        kit.round_trip(tree, kit.dense_arrays() | arrays, version="2.21.0")
+
+
 @pytest.mark.clause("O-13@c49fe4", "O-9@4b191f")
 def test_a_loss_scaler_that_was_not_trained_yet(kit: Any) -> None:
     """Before the first step a wrapper has no tensors of its own, and the wrapped optimizer's variables are fresh."""
@@ -426,7 +456,7 @@ def test_a_compiled_model_inside_of_another_has_an_optimizer_of_its_own(kit: Any
     assert model.training is None
 
 
-@pytest.mark.clause("O-8@1d677f", "O-9@4b191f", "K-60@c24edd")
+@pytest.mark.clause("O-8@1d677f", "O-9@4b191f", "K-60@e528a0")
 @pytest.mark.parametrize("change", ["missing", "unexpected", "shared", "custom", "nowhere"])
 def test_slots_that_keras_cannot_hold_are_refused(kit: Any, change: str) -> None:
     """A slot that the algorithm lacks, or one too few, is refused before anything is written."""
@@ -449,7 +479,7 @@ def test_slots_that_keras_cannot_hold_are_refused(kit: Any, change: str) -> None
     assert caught.value.code == "keras-slots"
 
 
-@pytest.mark.clause("K-60@c24edd")
+@pytest.mark.clause("K-60@e528a0")
 def test_an_algorithm_of_another_framework_is_refused(kit: Any) -> None:
     """Keras has no class for it."""
     model = kit.model(kit.dense_model(compiled=kit.compiled(kit.optimizer("Adam"))), kit.dense_arrays())

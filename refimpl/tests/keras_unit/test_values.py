@@ -237,7 +237,7 @@ def test_orders_that_do_not_fit_are_passed_over() -> None:
     assert list(reordered({"a": {"b": 1, "new": 2, "z": 3}}, orders)["a"]) == ["z", "b", "new"]
 
 
-@pytest.mark.clause("K-60@c24edd")
+@pytest.mark.clause("K-60@e528a0")
 @pytest.mark.parametrize("value", [1j, {1: 2}, b"\xff", values.DtypeName("int8"), values.AssetRef("assets/a")])
 def test_values_without_a_form_in_keras_are_refused(value: Any) -> None:
     """A complex number, a map with other keys, bytes that are no text, a dtype and an asset have no form in Keras."""

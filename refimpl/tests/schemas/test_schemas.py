@@ -229,16 +229,17 @@ def test_the_texts_of_integers_begin_where_numbers_end(bound: int) -> None:
 
 
 @pytest.mark.clause("Q-6@921489")
-def test_documents_of_a_higher_minor_version_are_not_checked() -> None:
-    """A document of version 1.7 with a field that 1.0 does not know has no fault, and a note says why."""
-    document = {**schemas.load("manifest")["examples"][0], "version": "1.7", "signature": "…"}
+@pytest.mark.parametrize("version", ["1.7", "1.10", "1." + "9" * 5000], ids=["one digit", "two", "many"])
+def test_documents_of_a_higher_minor_version_are_not_checked(version: str) -> None:
+    """A document of a later version with a field that 1.0 does not know has no fault, and a note says why."""
+    document = {**schemas.load("manifest")["examples"][0], "version": version, "signature": "…"}
     assert schemas.validate("manifest", document, "manifest.json") == []
-    assert "1.7" in schemas.version_note(document)
+    assert version[:20] in schemas.version_note(document)
     assert "1.0" in schemas.version_note(document)
 
 
 @pytest.mark.clause("Q-4@b72342", "Q-5@d16d82", "Q-7@8e4f71")
-@pytest.mark.parametrize("version", ["2.0", "1", "1.00", "01.0", "1.0\n", "1.9999999", 1.0, None, ["1.7"]])
+@pytest.mark.parametrize("version", ["2.0", "1", "1.00", "01.0", "1.0\n", "1.07", 1.0, None, ["1.7"]])
 def test_documents_of_other_versions_are_refused(version: object) -> None:
     """A version that is not 1.0 and no higher minor version of 1 is a fault of the document."""
     document = {**schemas.load("manifest")["examples"][0], "version": version}

@@ -138,6 +138,20 @@ def test_every_flipped_bit_of_zip64_headers_is_refused() -> None:
     assert flips > 8 * 500
 
 
+@pytest.mark.clause("Z-10@05422f")
+@pytest.mark.parametrize("place", [4, 16])
+def test_a_second_disk_in_the_zip64_locator_is_refused(place: int) -> None:
+    """A locator whose record is on another disk, or that counts another number of disks than one, is refused."""
+    file = large(0xFFFFFFFF)
+    start, piece = next((start, piece) for start, piece in file.pieces.items() if z.LOCATOR64_SIGNATURE in piece)
+    changed = bytearray(piece)
+    changed[piece.index(z.LOCATOR64_SIGNATURE) + place] += 1
+    file.pieces[start] = bytes(changed)
+    with pytest.raises(RejectError) as refused:
+        open_every_header(SparseSource(file))
+    assert refused.value.code == "zip-field"
+
+
 def open_every_header(source: ByteSource) -> None:
     """Read the directory and all local headers."""
     reader = PackedReader(source, "sparse")

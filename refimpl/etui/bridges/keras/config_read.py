@@ -8,6 +8,7 @@ from typing import Any
 from etui import paths
 from etui.bridges.keras.config_write import ConfigWriter, chain
 from etui.bridges.keras.graph_read import read_graph
+from etui.bridges.keras.inner_ids import digest, ids_in, without_ids
 from etui.bridges.keras.modules import (
     frame,
     is_input,
@@ -17,6 +18,7 @@ from etui.bridges.keras.modules import (
     keep,
     keras_name,
     numbered_groups,
+    residue,
     row,
 )
 from etui.bridges.keras.names import FreeNames, class_of, is_operation, python_name, short
@@ -50,9 +52,11 @@ class ConfigReader:
         self.tree: dict[str, Json] = tree
         self.dialect = dialect
         self.has_group = has_group
-        self.values = ValueReader(shared_numbers(tree), known=self._known)
+        self.values = ValueReader(shared_numbers(tree), known=self._referred)
         self._by_path: dict[str, Module] = {}
-        self._shared: dict[int, tuple[str, Json]] = {}
+        self._shared: dict[int, str] = {}
+        self._met: dict[str, Json] = {}
+        self._unmarked: dict[bytes, list[str]] = {}
         self._names: dict[str, FreeNames] = {}
 
     def read(self) -> Config:
@@ -64,6 +68,20 @@ class ConfigReader:
         config = self.tree.get("config") if is_object(self.tree) else None
         name = config.get("name") if isinstance(config, dict) else None
         return Config(self._module(self.tree, name if isinstance(name, str) and name else "model", "", ""))
+
+    def module(self, node: Json, name: str, path: str, group: str) -> Module:
+        """The module of a layer that the config does not mention.
+
+        Args:
+            node: its node.
+            name: a free name among its siblings, escaped.
+            path: of the module.
+            group: its group in the weights file.
+
+        Raises:
+            InvalidError: ``keras-config``.
+        """
+        return self._module(node, paths.unescape_segment(name), path, group)
 
     def _module(self, node: Json, name: str, path: str, group: str, *, called: bool = False) -> Module:
         """The module of a layer's node.
@@ -101,13 +119,36 @@ class ConfigReader:
         raw = node.get("shared_object_id")
         if type(raw) is int:
             keep(module, "shared", self.values.shared[raw])
-            if path:
-                self._shared.setdefault(raw, (path, _essence(node)))
+        if path and self.values.shared:
+            essence = _essence(node)
+            self._met[path] = essence
+            if type(raw) is int:
+                self._shared.setdefault(raw, path)
+            else:
+                self._unmarked.setdefault(digest(essence), []).append(path)
 
     def _known(self, node: Mapping[str, Json]) -> ModuleRef | None:
-        """The module that was met before and that a node stands for, by Keras' id of the object and by its content."""
-        found = self._shared.get(node.get("shared_object_id", -1))
-        return ModuleRef(found[0]) if found is not None and same(found[1], _essence(node)) else None
+        """The module that was met before and that a node stands for, by Keras' id of the object and by its content.
+
+        The ids of the objects in it may be others, and at its first place it may have none: then it is the only
+        module of its content, as Keras gives ids to what it meets again.
+        """
+        raw = node.get("shared_object_id")
+        if type(raw) is not int:
+            return None
+        essence = _essence(node)
+        path = self._shared.get(raw)
+        if path is None:
+            paths = self._unmarked.get(digest(essence), [])
+            if len(paths) != 1:
+                return None
+            path = self._shared[raw] = paths[0]
+        return ModuleRef(path) if same(without_ids(self._met[path]), without_ids(essence)) else None
+
+    def _referred(self, node: Mapping[str, Json]) -> ModuleRef | None:
+        """The module that a value stands for, if the module's node gives the value back as it is."""
+        found = self._known(node)
+        return found if found is not None and same(self._met[found.path], _essence(node)) else None
 
     def _named(self, module: Module, node: Mapping[str, Json], name: str, *, called: bool) -> None:
         config = node["config"]
@@ -195,6 +236,10 @@ class ConfigReader:
         """Append a child, with a number behind its name if a sibling has that name."""
         free = self._names.setdefault(path, FreeNames()).take(name)
         child = self._module(node, free, join(path, paths.escape_segment(free)), group, called=called)
+        if child.target is not None:
+            first, ids = (ids_in(one, self.values.shared) for one in (self._met[child.target], _essence(node)))
+            if first != ids:
+                keep(module, "ids", residue(module).get("ids", {}) | {child.name: ids})
         module.modules.append(child)
         return child
 
@@ -208,8 +253,11 @@ def _op(node: Mapping[str, Json]) -> str:
 
 
 def _is_layer(node: Json) -> bool:
-    """Whether an object node has what every layer's config has."""
-    return is_object(node) and isinstance(node["config"], dict) and node["config"].keys() >= {"name", "dtype"}
+    """Whether an object node has what every layer's config has; that of a model of tf_keras has no dtype."""
+    if not is_object(node) or not isinstance(node["config"], dict):
+        return False
+    keys = node["config"].keys()
+    return keys >= {"name", "dtype"} or (keys >= {"name", "layers"} and isinstance(node["config"]["layers"], list))
 
 
 def _name_of(node: Mapping[str, Json]) -> str:

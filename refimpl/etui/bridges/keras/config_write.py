@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+from etui.bridges.keras.inner_ids import with_ids
 from etui.bridges.keras.legacy_nodes import first_node, write_legacy_node
 from etui.bridges.keras.modules import (
     NAMESPACES,
@@ -74,7 +75,7 @@ class ConfigWriter:
             if module.graph is not None and module.graph != chain(module):
                 raise error("keras-graph", where=where, found="calls that do not form a chain")
             listed = filter(is_listed, module.modules)
-            config["layers"] = [self.node(child, join(path, child.name)) for child in listed]
+            config["layers"] = [self._child(module, child, path) for child in listed]
         elif module.graph is not None:
             config |= self._calls(module, module.graph, path)
         return config
@@ -83,9 +84,15 @@ class ConfigWriter:
         inbound = self._inbound(module, graph)
         layers = []
         for child in filter(is_listed, module.modules):
-            node = self.node(child, join(path, child.name))
+            node = self._child(module, child, path)
             layers.append(node | {"name": self._layer_name(child), "inbound_nodes": inbound[child.name]})
         return {"layers": layers} | self._ends(module, graph)
+
+    def _child(self, module: Module, child: Module, path: str) -> dict[str, Json]:
+        """The node of a layer, which may have been met before."""
+        node = self.node(child, join(path, child.name))
+        ids = residue(module).get("ids", {}).get(child.name)
+        return node if ids is None else with_ids(node, ids)
 
     def _ends(self, module: Module, graph: Graph) -> dict[str, Json]:
         places = self._places(module, graph, end=True)

@@ -55,6 +55,8 @@ class _GraphReader:
         nodes_of = [self._nodes(node) for node in layers]
         for index, child in enumerate(module.modules):
             name = layers[index].get("name", keras_name(child))
+            if not isinstance(name, str):
+                raise error("keras-config", where=self.where, found=f"a layer of the name {shown(name)}")
             if self.names.setdefault(name, index) != index:
                 raise error("keras-config", where=self.where, found=f"two layers of the name {shown(name)}")
             count = max(len(nodes_of[index]), int(is_input(child.op)))

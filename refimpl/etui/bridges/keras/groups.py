@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from etui.bridges.keras.layout import VARS, places, vars_attributes
 from etui.bridges.keras.modules import join, residue
@@ -35,7 +35,7 @@ def expected_groups(
     return found
 
 
-def odd_groups(expected: dict[str, Json], actual: dict[str, dict[str, str]]) -> dict[str, Json]:
+def odd_groups(expected: dict[str, Json], actual: Mapping[str, Mapping[str, str]]) -> dict[str, Json]:
     """What distinguishes the file's groups from the expected ones."""
     return difference(expected, {path: dict(attrs) for path, attrs in actual.items()})
 

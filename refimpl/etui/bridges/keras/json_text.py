@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NoReturn
+import re
+from collections.abc import Callable
+from typing import NoReturn
 
 from etui.bridges.keras.patches import Json
 from etui.errors import error, shown
 from etui.limits import DEFAULT_LIMITS, Limits
-from etui.storage.base import ByteSource
+from etui.storage.base import SLICE_BYTES, ByteSource
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def read_json(source: ByteSource, where: str, limits: Limits = DEFAULT_LIMITS) -> dict[str, Json]:
@@ -45,23 +50,47 @@ def read_json(source: ByteSource, where: str, limits: Limits = DEFAULT_LIMITS) -
         fail(shown(str(reason), 200))
     if not isinstance(tree, dict):
         fail(f"{shown(tree)} in place of an object")
-    _check(tree, limits, fail)
+    _check(tree, limits, fail, escaped=_ESCAPED_SURROGATE.search(text) is not None)
     return tree
 
 
-def _check(tree: Json, limits: Limits, fail: Any) -> None:
-    """Depth, and strings that UTF-8 can hold."""
-    stack = [(tree, 1)]
-    while stack:
-        node, depth = stack.pop()
-        if depth > limits.depth:
+def check_values(source: ByteSource, most: int, where: str) -> None:
+    """Refuse a document whose values would take far more memory than its text does, before it is decoded.
+
+    Args:
+        source: the document.
+        most: commas and brackets that it may have, in texts too.
+        where: the document, for messages.
+
+    Raises:
+        LimitError: ``limit-document``.
+    """
+    left = most
+    for start in range(0, source.size, SLICE_BYTES):
+        data = source.read(start, min(SLICE_BYTES, source.size - start))
+        left -= sum(map(data.count, (b",", b"[", b"{")))
+        if left < 0:
+            raise error("limit-document", where=where, found=f"more than {most} values")
+
+
+def _check(tree: Json, limits: Limits, fail: Callable[[str], NoReturn], *, escaped: bool) -> None:
+    """Depth, and strings that UTF-8 can hold; `escaped` if the text has escapes of surrogates, the only way to them."""
+    level, depth = [tree], 1
+    while level:
+        depth += 1
+        items = [item for node in level for item in (node.values() if isinstance(node, dict) else node)]
+        if items and depth > limits.depth:
             fail(f"nesting of more than {limits.depth} levels")
-        texts = list(node) if isinstance(node, dict) else [node] if isinstance(node, str) else []
-        for text in texts:
-            if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
-                fail(f"a lone surrogate in {shown(text)}")
-        items = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
-        stack.extend((item, depth + 1) for item in items)
+        if escaped:
+            _check_texts([key for node in level if isinstance(node, dict) for key in node], fail)
+            _check_texts([item for item in items if isinstance(item, str)], fail)
+        level = [item for item in items if isinstance(item, dict | list)]
+
+
+def _check_texts(texts: list[str], fail: Callable[[str], NoReturn]) -> None:
+    for text in texts:
+        if _SURROGATE.search(text):
+            fail(f"a lone surrogate in {shown(text)}")
 
 
 def write_json(tree: Json) -> bytes:

@@ -163,6 +163,7 @@ LAYERS: dict[str, Row] = {
     **{f"SeparableConv{rank}D": _SEPARABLE for rank in (1, 2)},
     "BatchNormalization": _BATCH_NORM,
     "SyncBatchNormalization": _BATCH_NORM,
+    "layers.experimental.SyncBatchNormalization": _BATCH_NORM,
     "LayerNormalization": Row(_LAYER_NORM),
     "GroupNormalization": Row(_CENTERED),
     "RMSNormalization": Row((Var("scale"),)),
@@ -185,6 +186,10 @@ LAYERS: dict[str, Row] = {
         )
     ),
     **dict.fromkeys(("LSTMCell", "GRUCell", "SimpleRNNCell", "ConvLSTMCell"), _RECURRENT),
+    # Layers of Keras 2 alone.
+    **dict.fromkeys(("LocallyConnected1D", "LocallyConnected2D"), _PLAIN_CONV),
+    **dict.fromkeys(("CuDNNLSTM", "CuDNNGRU"), Row((_KERNEL, Var("recurrent_kernel"), Var("bias")))),
+    "layers.experimental.RandomFourierFeatures": Row((Var("kernel_scale"), *_state("unscaled_kernel", "bias"))),
     **{kind: _cell(f"{kind}Cell") for kind in ("LSTM", "GRU", "SimpleRNN")},
     **{f"ConvLSTM{rank}D": _cell("ConvLSTMCell") for rank in (1, 2, 3)},
     "RNN": Row(held={"cell": "cell"}, order=("cell",)),

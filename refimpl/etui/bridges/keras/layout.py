@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,9 +21,10 @@ from etui.bridges.keras.modules import (
 )
 from etui.bridges.keras.names import FreeNames, is_operation
 from etui.containers.config import Config, Module
-from etui.storage.hdf5 import Hdf5File
 
 VARS = "vars"
+
+Groups = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +93,21 @@ def _identity(place: Place, child: Module, group: str) -> tuple[str, Mapping[str
     return op, attrs
 
 
-def adopt_groups(config: Config, file: Hdf5File, foreign: set[str]) -> None:
+Implied = Callable[[str], tuple[str, Callable[[str, str], Module]] | None]
+"""For a group: the name that its module is to have, or none, and what makes the module of a free name and a path."""
+
+
+def adopt_groups(config: Config, groups: Groups, foreign: set[str], implied: Implied = lambda _: None) -> None:
     """Add a module for each group of the file that no module has: layers that a layer made by itself, and containers.
 
     Args:
         config: the config; gets the modules.
-        file: the weights file.
+        groups: the groups of the file with their attributes.
         foreign: groups that belong to optimizers and metrics.
+        implied: gives the module of a group, where the source knows what is there.
     """
     below: dict[str, list[str]] = {}
-    for group in file.groups:
+    for group in groups:
         if group:
             parent, _, name = group.rpartition("/")
             below.setdefault(parent, []).append(name)
@@ -110,11 +116,18 @@ def adopt_groups(config: Config, file: Hdf5File, foreign: set[str]) -> None:
     while stack:
         place = stack.pop()
         if place.module.target is None and not is_operation(place.op):
-            _adopt(config, place, file, below, foreign)
+            _adopt(config, place, groups, below, foreign, implied)
             stack.extend(_children(config, place))
 
 
-def _adopt(config: Config, place: Place, file: Hdf5File, below: Mapping[str, list[str]], foreign: set[str]) -> None:
+def _adopt(  # noqa: PLR0917  what adopt_groups has, for one place
+    config: Config,
+    place: Place,
+    groups: Groups,
+    below: Mapping[str, list[str]],
+    foreign: set[str],
+    implied: Implied,
+) -> None:
     known = set(child_groups(config, place.module).values())
     ways = {group.rpartition("/")[0] for group in known if "/" in group}
     # A subclassed model's own layers: Keras reaches those under this name that it did not meet as attributes before.
@@ -128,7 +141,7 @@ def _adopt(config: Config, place: Place, file: Hdf5File, below: Mapping[str, lis
             relative = join(way, name)
             if (not way and name == VARS) or relative in known | ways or join(base, name) in foreign:
                 continue
-            place.module.modules.append(_implied(place, relative, file, names))
+            place.module.modules.append(_implied(place, relative, groups, names, implied))
 
 
 def _group_order(name: str) -> tuple[bool, str, int]:
@@ -137,17 +150,21 @@ def _group_order(name: str) -> tuple[bool, str, int]:
     return name.startswith("_"), base if number.isdecimal() else name, int(number) if number.isdecimal() else 0
 
 
-def _implied(place: Place, relative: str, file: Hdf5File, names: FreeNames) -> Module:
+def _implied(place: Place, relative: str, groups: Groups, names: FreeNames, implied: Implied) -> Module:
     """The module of a group that the config does not mention."""
     last = relative.rpartition("/")[2]
     vars_group = join(join(place.group, relative), VARS)
-    named = file.groups.get(vars_group, {}).get("name")
+    named = groups.get(vars_group, {}).get("name")
     name = named if named and relative.startswith("layers/") else last.lstrip("_") or last
-    child = Module(names.take(paths.escape_segment(name)), "layer", UNKNOWN_LAYER)
+    known = implied(join(place.group, relative))
+    segment = names.take(paths.escape_segment((known and known[0]) or name))
+    child = Module(segment, "layer", UNKNOWN_LAYER)
     op, _ = _identity(place, child, relative)
-    if op != UNKNOWN_LAYER:
+    if known is not None and op == UNKNOWN_LAYER:
+        child = known[1](segment, join(place.path, segment))
+    elif op != UNKNOWN_LAYER:
         child.op = op
-    elif vars_group in file.groups:
+    elif vars_group in groups:
         child.kind = "opaque"
     else:
         child.op = CONTAINER

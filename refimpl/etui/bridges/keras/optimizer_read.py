@@ -6,8 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from etui.bridges.keras.content import Stored
 from etui.bridges.keras.names import class_of, identity_of, short
-from etui.bridges.keras.optimizer_table import WRAPPERS, Target, algorithm_of, plan
+from etui.bridges.keras.optimizer_table import (
+    TF_SCALER,
+    WRAPPERS,
+    Target,
+    algorithm_of,
+    own_slots,
+    plan,
+    table_name,
+)
 from etui.bridges.keras.patches import Json, difference, key_orders
 from etui.bridges.keras.slot_match import Block, current, match
 from etui.bridges.keras.values import ValueReader, frame_of, is_object
@@ -15,7 +24,6 @@ from etui.bridges.keras.variables import tensor_of
 from etui.canonical.values import ObjectValue
 from etui.containers.optimizer import Group, Optimizer
 from etui.report import Report
-from etui.storage.hdf5 import Dataset
 
 _INNER = "inner_optimizer"
 _INTEGERS = ("int32", "int64")
@@ -31,14 +39,16 @@ class Source:
         values: the reader of values.
         dialect: ``keras`` or ``tf_keras``.
         report: gets an entry for each stored tensor.
+        trained: group of an optimizer -> its variables in its own order, where the source says which they are.
         done: paths of the datasets that were accounted for.
     """
 
     root: Block
-    datasets: Mapping[str, Mapping[str, Dataset]]
+    datasets: Mapping[str, Mapping[str, Stored]]
     values: ValueReader
     dialect: str
     report: Report
+    trained: Mapping[str, list[Target]] = field(default_factory=dict)
     done: set[str] = field(default_factory=set)
 
 
@@ -56,7 +66,8 @@ def read_optimizer(source: Source, node: Json, group: str, place: str) -> Optimi
     if implied:
         # A policy of float16 makes Keras wrap the optimizer, and its config tells only of the wrapped one.
         facts["implied"] = True
-        node = identity_of("keras:optimizers.LossScaleOptimizer") | {"config": {_INNER: node}}
+        kind = "keras:optimizers.LossScaleOptimizer" if source.dialect == "keras" else TF_SCALER
+        node = identity_of(kind) | {"config": {_INNER: node}}
     config = dict(node["config"]) if isinstance(node["config"], dict) else {}
     text = class_of(node.get("module"), node["class_name"], node.get("registered_name"))
     optimizer = Optimizer(short(text, "optimizers"))
@@ -66,7 +77,7 @@ def read_optimizer(source: Source, node: Json, group: str, place: str) -> Optimi
     orders = key_orders(config)
     if orders:
         facts["order"] = orders
-    own = _Reader(source, optimizer, facts, str(identity_of(text)["class_name"]), text, config, group, place)
+    own = _Reader(source, optimizer, facts, table_name(text), text, config, group, place)
     own.configure()
     own.variables()
     if facts:
@@ -103,6 +114,9 @@ class _Reader:
     def variables(self) -> None:
         """Counters, learning rate, slots."""
         stored = dict(self.source.datasets.get(self.group, {}))
+        if not stored and self.name in WRAPPERS and self.source.dialect != "keras":
+            # Some formats of tf_keras store once what the wrapper shows as its own.
+            stored = dict(self._inner())
         numbers = sorted((key for key in stored if key.isdecimal()), key=int)
         listed = [stored[key] for key in numbers]
         if len(listed) != len(stored) or numbers != [str(at) for at in range(len(listed))]:
@@ -115,7 +129,7 @@ class _Reader:
         used = self._wrapped(listed, used) if self.name in WRAPPERS else self._slots(listed, used)
         self._keep_raw({str(at): found for at, found in enumerate(listed) if at >= used})
 
-    def _head(self, listed: list[Dataset]) -> int:
+    def _head(self, listed: list[Stored]) -> int:
         """The iteration and the learning rate; how many variables they are."""
         rate = self.config.get("learning_rate")
         self.optimizer.learning_rate = float(rate) if isinstance(rate, float) else None
@@ -140,15 +154,21 @@ class _Reader:
         self._restored(listed[1], "learning_rate")
         return 2
 
-    def _wrapped(self, listed: list[Dataset], used: int) -> int:
+    def _inner(self) -> Mapping[str, Stored]:
+        return self.source.datasets.get(f"{self.group}/{_INNER}", {})
+
+    def _wrapped(self, listed: list[Stored], used: int) -> int:
         """A wrapper's own tensors, and its second copy of what the wrapped optimizer stores."""
-        inner = self.source.datasets.get(f"{self.group}/{_INNER}", {})
+        inner = {key: found for key, found in self._inner().items() if key.isdecimal()}
         if self.optimizer.inner is not None:
             self.facts["own"] = [self.optimizer.micro_step, self.optimizer.learning_rate]
             self.optimizer.step, self.optimizer.micro_step = self.optimizer.inner.step, self.optimizer.inner.micro_step
             self.optimizer.learning_rate = self.optimizer.inner.learning_rate
             self.optimizer.groups = [Group(list(group.variables)) for group in self.optimizer.inner.groups]
-        names: tuple[str, ...] = WRAPPERS[self.name]
+        if self.source.dialect != "keras":
+            # A wrapper of tf_keras has the wrapped optimizer's tensors as its own, the iteration as well.
+            inner = {str(int(key) - used): found for key, found in inner.items() if int(key) >= used}
+        names = own_slots(self.name, self.source.dialect) or ()
         # A wrapper that was not built yet has none of its own tensors.
         names = names if len(listed) == used + len(names) + len(inner) else ()
         for name, dataset in zip(names, listed[used:], strict=False):
@@ -165,35 +185,38 @@ class _Reader:
             self.source.report.add("slot", dataset.path, "aliased", "the wrapped optimizer's own tensor again")
         return len(listed)
 
-    def _slots(self, listed: list[Dataset], used: int) -> int:
+    def _slots(self, listed: list[Stored], used: int) -> int:
         """Slots by variable and name; how many variables are accounted for."""
         algorithm = algorithm_of(self.name, self.source.dialect) if self.text.startswith("keras:") else None
         if algorithm is None:
             if len(listed) > used:
                 self.source.report.add("optimizer", self.place, "data-only", f"{self.text} is not built in")
             return used
+        start, used = used, min(used + len(algorithm.head), len(listed))
         end = len(listed) - len(algorithm.tail)
-        now = current(self.source.root)
-        kinds = [(found.dtype, found.shape) for found in listed[used:end]]
+        known = self.source.trained.get(self.group)
+        now = current(self.source.root) if known is None else known
+        kinds = [_kind(found) for found in listed[used:end]]
         if not plan(self.name, self.source.dialect, self.config, now):
             self._group(now)
-            return used
+            return start
         if end <= used:
             self._group(now)
             self.optimizer.fresh = self.optimizer.variables()
             if now:
                 self.source.report.add("optimizer", self.place, "fresh", "has no slots yet")
-            return used
-        found = match(self.source.root, self.name, self.source.dialect, self.config, kinds)
+            return start
+        found = match(self.source.root, self.name, self.source.dialect, self.config, kinds, known=known)
         if found is None:
             detail = "its slots fit the variables in no way, or in several"
             self.source.report.add("optimizer", self.place, "data-only", detail)
-            return used
+            return start
         self._group(found.targets)
         for slot, dataset in zip(found.slots, listed[used:end], strict=True):
             self.optimizer.slots.setdefault(slot.path, {})[slot.name] = tensor_of(dataset)
             self._restored(dataset, f"{slot.path}/{slot.name}")
-        for name, dataset in zip(algorithm.tail, listed[end:], strict=True):
+        whole = [*zip(algorithm.head, listed[start:used], strict=True), *zip(algorithm.tail, listed[end:], strict=True)]
+        for name, dataset in whole:
             self.optimizer.shared_slots[name] = tensor_of(dataset)
             self._restored(dataset, name)
         return len(listed)
@@ -202,7 +225,7 @@ class _Reader:
         if targets:
             self.optimizer.groups = [Group([target.path for target in targets])]
 
-    def _keep_raw(self, stored: Mapping[str, Dataset]) -> None:
+    def _keep_raw(self, stored: Mapping[str, Stored]) -> None:
         """Variables that no rule explains stay as they are, by their number."""
         if stored:
             self.facts["variables"] = {key: tensor_of(found) for key, found in stored.items()}
@@ -210,12 +233,12 @@ class _Reader:
                 self.source.done.add(found.path)
                 self.source.report.add("slot", f"{self.place}: {found.path}", "data-only", "kept by its number")
 
-    def _restored(self, dataset: Dataset, name: str) -> None:
+    def _restored(self, dataset: Stored, name: str) -> None:
         self.source.done.add(dataset.path)
         self.source.report.add("slot", f"{self.place}/{name}", "restored")
 
 
-def keep_rest(source: Source, optimizer: Optimizer, group: str, datasets: Mapping[str, Dataset]) -> None:
+def keep_rest(source: Source, optimizer: Optimizer, group: str, datasets: Mapping[str, Stored]) -> None:
     """Keep every dataset below an optimizer's group that nothing accounts for, as it is."""
     rest = {path: found for path, found in datasets.items() if path.startswith(f"{group}/") and path not in source.done}
     if rest:
@@ -225,7 +248,12 @@ def keep_rest(source: Source, optimizer: Optimizer, group: str, datasets: Mappin
             source.report.add("slot", path, "data-only", "kept as it is")
 
 
-def _equal(one: Dataset, two: Dataset | None) -> bool:
+def _kind(found: Stored) -> tuple[str, tuple[int, ...]]:
+    """Dtype and shape; the integers of Adafactor's placeholders are as wide as the backend was set up for."""
+    return ("int32" if found.dtype in _INTEGERS and found.shape == () else found.dtype), found.shape
+
+
+def _equal(one: Stored, two: Stored | None) -> bool:
     if two is None or (one.dtype, one.shape) != (two.dtype, two.shape):
         return False
     return one.read().tobytes() == two.read().tobytes()

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from etui.bridges.keras.names import identity_of
+
 Config = Mapping[str, Any]
 Shape = tuple[int, ...]
 
@@ -46,6 +48,11 @@ _PLAIN = re.compile(r"[\w/]+")
 Pass = Callable[[Config, Target], list[Slot]]
 
 
+def _number(value: object) -> float:
+    """A number of a config, or 0 for what is none."""
+    return value if isinstance(value, int | float) else 0
+
+
 def _always(_: Config) -> bool:
     return True
 
@@ -62,7 +69,7 @@ def _like(*names: str, when: Callable[[Config], bool] = _always) -> Pass:
 
 def _accumulator(config: Config, target: Target) -> list[Slot]:
     """Gradients are accumulated for every variable, slotless ones included."""
-    steps = config.get("gradient_accumulation_steps")
+    steps = _number(config.get("gradient_accumulation_steps"))
     return [Slot(target.path, "gradient_accumulator", target.dtype, target.shape)] if steps else []
 
 
@@ -83,15 +90,16 @@ def _factored_tf(config: Config, target: Target) -> list[Slot]:
 
 
 def _flag(name: str) -> Callable[[Config], bool]:
-    return lambda config: bool(config.get(name))
+    return lambda config: bool(_number(config.get(name)))
 
 
 @dataclass(frozen=True, slots=True)
 class Algorithm:
-    """Stored order of one optimizer: passes over the variables, then tensors of the optimizer as a whole."""
+    """Stored order of one optimizer: passes over the variables, and tensors of the optimizer as a whole around them."""
 
     passes: tuple[Pass, ...]
     tail: tuple[str, ...] = ()
+    head: tuple[str, ...] = ()
 
 
 _AVERAGE = _like("average", when=_flag("use_ema"))
@@ -100,9 +108,22 @@ _AMSGRAD = _like("velocity_hat", when=_flag("amsgrad"))
 _ACCUMULATOR = _like("accumulator")
 _RMSPROP = (
     _like("velocity"),
-    _like("momentum", when=lambda config: (config.get("momentum") or 0) > 0),
+    _like("momentum", when=lambda config: _number(config.get("momentum")) > 0),
     _like("average_gradient", when=_flag("centered")),
 )
+_VELOCITY = _like("velocity")
+# The optimizers of tf.keras before TensorFlow 2.11: a pass for each slot.
+_LEGACY = {
+    "Adadelta": Algorithm((_like("accumulated_grad"), _like("accumulated_delta_var"))),
+    "Adagrad": Algorithm((_ACCUMULATOR,)),
+    "Adam": Algorithm((_MOMENTUM, _VELOCITY, _AMSGRAD)),
+    "Adamax": Algorithm((_MOMENTUM, _like("norm"))),
+    "Ftrl": Algorithm((_like("accumulator", "linear"),)),
+    "Nadam": Algorithm((_MOMENTUM, _VELOCITY), head=("momentum_cache",)),
+    "RMSprop": Algorithm(_RMSPROP),
+    "SGD": Algorithm((_like("momentum", when=_flag("momentum")),)),
+}
+_LEGACY_CLASS = "keras:optimizers.legacy."
 _COMMON = {
     "Adadelta": Algorithm((_like("accumulated_grad", "accumulated_delta_var"),)),
     "Adagrad": Algorithm((_ACCUMULATOR,)),
@@ -127,16 +148,46 @@ _TABLES: dict[str, dict[str, Algorithm]] = {
         "Adafactor": Algorithm((_factored_tf,)),
         "Nadam": Algorithm((_ADAM,)),
         "SGD": Algorithm((_MOMENTUM,)),
-    },
+    }
+    | {f"legacy.{name}": algorithm for name, algorithm in _LEGACY.items()},
 }
 # Muon updates matrices by momentum alone, and all else as AdamW does; `plan` takes the matrices left to AdamW.
 _MUON = "Muon"
-WRAPPERS = {"LossScaleOptimizer": ("step_counter", "dynamic_scale")}
+WRAPPERS = {"LossScaleOptimizer": ("step_counter", "dynamic_scale"), "LossScaleOptimizerV3": ()}
+# The wrappers of tf_keras: for its newer optimizers, and for its older ones.
+_TF_SCALE = "tf_keras:src.mixed_precision.loss_scale_optimizer."
+TF_SCALER, TF_OLD_SCALER = f"{_TF_SCALE}LossScaleOptimizerV3", f"{_TF_SCALE}LossScaleOptimizer"
+
+
+def own_slots(name: str, dialect: str) -> tuple[str, ...] | None:
+    """The tensors that a wrapper stores beside those of the wrapped optimizer, or `None` of a class that is none.
+
+    Args:
+        name: the class.
+        dialect: ``keras``, or ``tf_keras``, whose files have no place for the scale and its counter.
+    """
+    found = WRAPPERS.get(name)
+    return found if found is None or dialect == "keras" else ()
+
+
+def table_name(text: str) -> str:
+    """The name of a class in this table: `Adam`, and `legacy.Adam` for the class that it was before TensorFlow 2.11.
+
+    Args:
+        text: the class, in the form of B.1.
+    """
+    name = str(identity_of(text)["class_name"])
+    return f"legacy.{name}" if text.startswith(_LEGACY_CLASS) else name
+
+
+def is_older(algorithm: str) -> bool:
+    """Whether an optimizer is one of tf.keras before TensorFlow 2.11, or a scaler of such a one."""
+    return algorithm.startswith(_LEGACY_CLASS) or algorithm == TF_OLD_SCALER
 
 
 def class_named(text: object, dialect: str) -> str | None:
     """The optimizer class that a string such as ``adam`` stands for."""
-    names = {name.lower(): name for name in (*_TABLES[dialect], _MUON)}
+    names = {name.lower(): name for name in (*_TABLES[dialect], _MUON) if "." not in name}
     return names.get(text.lower()) if isinstance(text, str) else None
 
 

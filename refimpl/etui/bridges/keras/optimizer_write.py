@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from etui import dtypes
-from etui.bridges.keras.names import full, identity_of
-from etui.bridges.keras.optimizer_table import WRAPPERS, Target, algorithm_of, is_matrix, plan
+from etui.bridges.keras.names import full
+from etui.bridges.keras.optimizer_table import Target, algorithm_of, is_matrix, own_slots, plan, table_name
 from etui.bridges.keras.patches import Json, patched, reordered, with_config
 from etui.bridges.keras.roles import is_slotless
 from etui.bridges.keras.values import ValueWriter, frame_of
+from etui.bridges.keras.variables import by_number
 from etui.canonical.values import ObjectValue
 from etui.containers.optimizer import Optimizer
 from etui.containers.tensors import Tensor
@@ -71,26 +72,30 @@ class OptimizerWriter:
             yield f"{group}/vars/{key}", tensor
         if optimizer.inner is not None:
             yield from self.datasets(optimizer.inner, f"{group}/{_INNER}", f"{where}/inner")
-        for path, tensor in facts.get("datasets", {}).items():
+        for path, tensor in sorted(facts.get("datasets", {}).items()):
             yield f"{group}/{path}", tensor
 
     def _listed(self, optimizer: Optimizer, where: str) -> dict[str, Tensor]:
         """The variables of the optimizer's own group by their number: those of the neutral state, then others."""
         facts: dict[str, Any] = optimizer.residue.get("keras", {})
         known = () if facts.get("stored") is False else self._known(optimizer, where)
-        return {str(at): tensor for at, tensor in enumerate(known)} | dict(facts.get("variables", {}))
+        return {str(at): tensor for at, tensor in enumerate(known)} | dict(
+            sorted(facts.get("variables", {}).items(), key=by_number)
+        )
 
     def _known(self, optimizer: Optimizer, where: str) -> Iterator[Tensor]:
         facts: dict[str, Any] = optimizer.residue.get("keras", {})
-        name = str(identity_of(full(optimizer.algorithm, "optimizers"))["class_name"])
+        name = table_name(full(optimizer.algorithm, "optimizers"))
         count, rate = facts.get("own", [optimizer.micro_step, optimizer.learning_rate])
         yield _scalar(count, facts.get("iteration_dtype", "int64"))
         if optimizer.schedule is None and self.dialect == "keras" and rate is not None and not facts.get("no_rate"):
             yield _scalar(rate, facts.get("learning_rate_dtype", "float32"))
-        if name in WRAPPERS:
-            yield from (optimizer.shared_slots[key] for key in WRAPPERS[name] if key in optimizer.shared_slots)
+        names = own_slots(name, self.dialect)
+        if names is not None:
+            yield from (optimizer.shared_slots[key] for key in names if key in optimizer.shared_slots)
             if optimizer.inner is not None and facts.get("copies", True):
-                yield from self._listed(optimizer.inner, f"{where}/inner").values()
+                copies = list(self._listed(optimizer.inner, f"{where}/inner").values())
+                yield from copies if self.dialect == "keras" else copies[1:]
         else:
             yield from self._slots(optimizer, name, where)
 
@@ -106,12 +111,15 @@ class OptimizerWriter:
         )
         config = optimizer.hyperparameters
         planned = plan(name, self.dialect, config, targets, adam=adam)
-        expected = {(slot.path, slot.name) for slot in planned} | {("", key) for key in algorithm.tail}
+        expected = {(slot.path, slot.name) for slot in planned} | {
+            ("", key) for key in (*algorithm.head, *algorithm.tail)
+        }
         actual = {(path, key) for path, slots in optimizer.slots.items() for key in slots}
         actual |= {("", key) for key in optimizer.shared_slots}
         for path, key in sorted(expected ^ actual):
             fault = "missing" if (path, key) in expected else "unexpected"
             raise error("keras-slots", where=where, found=f"the slot {key} of {path or 'all'} is {fault}")
+        yield from (optimizer.shared_slots[key] for key in algorithm.head)
         yield from (optimizer.slots[slot.path][slot.name] for slot in planned)
         yield from (optimizer.shared_slots[key] for key in algorithm.tail)
 

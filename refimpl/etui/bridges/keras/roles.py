@@ -49,7 +49,7 @@ def read_roles(op: str, attrs: Mapping[str, Any], stored: Mapping[str, str], gro
     numbers = [str(index) for index in range(len(stored))]
     if set(numbers) != set(stored) or row(op).keyed:
         return [_keyed(op, key, dtype) for key, dtype in sorted(stored.items())]
-    for found in _candidates(op, attrs):
+    for found in candidates(op, attrs):
         if len(found) == len(numbers):
             return [
                 Role(key, var.name, var.trainable and not _is_adapted(op, attrs, var), var.trainable, known=True)
@@ -57,7 +57,7 @@ def read_roles(op: str, attrs: Mapping[str, Any], stored: Mapping[str, str], gro
             ]
     # Keras stores trainable variables first, and no integer is trainable. A built-in class of the member's name and
     # with as many variables is the better guess.
-    likely = next((plan for plan in _candidates(_member_op(group), {}) if len(plan) == len(numbers)), None)
+    likely = next((plan for plan in candidates(_member_op(group), {}) if len(plan) == len(numbers)), None)
     roles, trainable = [], True
     for at, key in enumerate(numbers):
         trainable = trainable and stored[key].startswith(_FLOATS)
@@ -75,7 +75,7 @@ def write_keys(op: str, attrs: Mapping[str, Any], names: Sequence[str], where: s
     numbers = {str(index) for index in range(len(names))}
     if not names or set(names) == numbers or row(op).keyed:
         return {name: name for name in names}
-    for found in _candidates(op, attrs):
+    for found in candidates(op, attrs):
         if {var.name for var in found} == set(names):
             return {var.name: str(index) for index, var in enumerate(found)}
     if row(op).variables:
@@ -83,13 +83,19 @@ def write_keys(op: str, attrs: Mapping[str, Any], names: Sequence[str], where: s
     return {name: name for name in names}
 
 
-def _candidates(op: str, attrs: Mapping[str, Any]) -> Iterator[list[Var]]:
-    """The lists of variables that a layer may have, the likeliest first."""
+def candidates(op: str, attrs: Mapping[str, Any], *, others: bool = True) -> Iterator[list[Var]]:
+    """The lists of variables that a layer may have, the likeliest first.
+
+    Args:
+        op: of the layer.
+        attrs: its attributes.
+        others: take quantization modes too that its policy does not name.
+    """
     found = row(op)
     modes = found.modes or {}
     likely = [mode for mode in _modes(attrs.get("dtype")) if mode in modes]
-    others = [plan for mode, plan in modes.items() if mode not in likely]
-    plans = [*(modes[mode] for mode in likely), found.variables, *others]
+    rest = [plan for mode, plan in modes.items() if mode not in likely] if others else []
+    plans = [*(modes[mode] for mode in likely), found.variables, *rest]
     for plan in plans:
         present = [var for var in plan if var.when(attrs)]
         if present:
@@ -137,7 +143,7 @@ def _keyed(op: str, key: str, dtype: str) -> Role:
 
 def flags(op: str, attrs: Mapping[str, Any], names: Sequence[str]) -> dict[str, bool]:
     """Whether the layer makes each of its variables trainable, for the variables that the table knows."""
-    for found in _candidates(op, attrs):
+    for found in candidates(op, attrs):
         if {var.name for var in found} == {name for name in names if not name.startswith("lora_")}:
             return {var.name: var.trainable and not _is_adapted(op, attrs, var) for var in found}
     return {}

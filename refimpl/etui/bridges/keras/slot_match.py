@@ -64,6 +64,10 @@ class Block:
         """The block of a module at or below this one."""
         return next(block for block in _walk(self) if block.path == path)
 
+    def targets(self) -> dict[str, Target]:
+        """Every variable at or below, by its path."""
+        return {one.target.path: one.target for block in _walk(self) for one in block.own}
+
     def unknown(self) -> Iterator[Candidate]:
         """The variables whose flag is a guess."""
         return (one for block in _walk(self) for one in block.own if not one.known)
@@ -131,7 +135,15 @@ class Match:
     slots: list[Slot]
 
 
-def match(root: Block, name: str, dialect: str, config: Config, stored: Sequence[Kind]) -> Match | None:
+def match(
+    root: Block,
+    name: str,
+    dialect: str,
+    config: Config,
+    stored: Sequence[Kind],
+    *,
+    known: list[Target] | None = None,
+) -> Match | None:
     """What the slots of a built optimizer belong to, or `None` if the file does not show it beyond doubt.
 
     Args:
@@ -140,6 +152,7 @@ def match(root: Block, name: str, dialect: str, config: Config, stored: Sequence
         dialect: ``keras`` or ``tf_keras``.
         config: of the optimizer.
         stored: dtype and shape of each of its slots, in stored order.
+        known: its variables in its own order, if the source says which they are.
     """
 
     def fits(targets: list[Target]) -> list[Match]:
@@ -147,6 +160,9 @@ def match(root: Block, name: str, dialect: str, config: Config, stored: Sequence
         plans = [plan(name, dialect, config, targets, adam=adam) for adam in choices]
         return [Match(targets, slots) for slots in plans if _kinds(slots) == list(stored)]
 
+    if known is not None:
+        matches = fits(known)
+        return matches[0] if len(matches) == 1 else None
     kinds = None if _any(root, lambda one: one.target.slotless) else _variable_kinds(name, dialect, config, stored)
     if kinds is None:
         tried = (current(root), _unfrozen(root)) if _all_ordered(root) else ()

@@ -29,6 +29,10 @@ def is_object(node: Json) -> bool:
     return isinstance(node["class_name"], str) and bool(node["class_name"])
 
 
+def _is_list(value: Json) -> bool:
+    return isinstance(value, list)
+
+
 def is_function(node: Mapping[str, Json]) -> bool:
     """Whether an object node stands for a function by name."""
     return node["class_name"] == "function" and isinstance(node["config"], str) and bool(node["config"])
@@ -70,7 +74,7 @@ class ValueReader:
             return [self.value(item) for item in node]
         if not isinstance(node, dict):
             return node
-        if node.keys() == {"class_name", "items"} and node["class_name"] == "__tuple__":
+        if node.keys() == {"class_name", "items"} and node["class_name"] == "__tuple__" and _is_list(node["items"]):
             return tuple(self.value(item) for item in node["items"])
         if is_object(node):
             special = _READERS.get(node["class_name"])

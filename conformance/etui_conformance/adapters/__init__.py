@@ -1,0 +1,1 @@
+"""Adapters: programs that speak the protocol for an implementation (SPEC.md, annex P)."""

@@ -1,0 +1,1 @@
+"""The JAX bridge: functions, trees of parameters, optax states and Orbax checkpoints (SPEC.md, annex N)."""

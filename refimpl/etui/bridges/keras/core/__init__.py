@@ -1,0 +1,1 @@
+"""Keras' configs in the terms of the core vocabulary and back (SPEC.md, annex L)."""

@@ -1,0 +1,1 @@
+"""The legacy HDF5 formats of Keras (SPEC.md, annex C)."""

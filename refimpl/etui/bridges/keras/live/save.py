@@ -1,0 +1,106 @@
+"""A live model into an artifact (SPEC.md, annex I)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from operator import index
+from typing import Any
+
+from etui.artifact import save_model
+from etui.bridges.keras.account import CHECKPOINT, OWN
+from etui.bridges.keras.live import load as live_load
+from etui.bridges.keras.live.capture import Captured, capture
+from etui.bridges.keras.live.framework import require_framework
+from etui.bridges.own import account, in_vocabulary
+from etui.containers.state import State
+from etui.errors import error, shown
+from etui.model import Model
+from etui.report import Report
+
+StrPath = str | os.PathLike[str]
+
+# What each choice keeps of a model.
+INCLUDES: dict[str, frozenset[str]] = {
+    "everything": frozenset({"config", "weights", "training", "optimizer", "state", "assets"}),
+    "model": frozenset({"config", "weights", "assets"}),
+    "config": frozenset({"config"}),
+    "weights": frozenset({"weights", "assets"}),
+    "checkpoint": frozenset({"weights", "optimizer", "state", "assets"}),
+}
+# Suffixes by which Keras knows its own files.
+_FOREIGN = frozenset({".keras", ".h5", ".hdf5"})
+_EMPTY: dict[str, Any] = {"assets": {}}
+
+
+def save(
+    model: Any,
+    path: StrPath,
+    *,
+    include: str,
+    counters: Mapping[str, int],
+    user: Mapping[str, Any],
+    shard_size: int | None,
+    strict: bool,
+    report: Report,
+    vocabulary: str | None = None,
+    checkpoint: Mapping[str, Any] | None = None,
+) -> str:
+    """See `etui.keras.save`; `checkpoint` is what a callback keeps for itself."""
+    framework = require_framework(model)
+    if include not in INCLUDES:
+        hint = f"Choices: {', '.join(INCLUDES)}."
+        raise error("live-include", where=os.fspath(path), found=shown(include), hint=hint)
+    if os.path.splitext(path)[1].lower() in _FOREIGN:  # noqa: PTH122  a path as the caller gave it
+        raise error("live-target", where=os.fspath(path), found="the name of a file of Keras")
+    report.source, report.target = f"a live model of {framework.name} {framework.version}", os.fspath(path)
+    kept = INCLUDES[include]
+    if "weights" in kept and not model.built:
+        raise error("live-unbuilt", where=report.source, found=f"the model {model.name}")
+    captured = capture(framework, model, need_config="config" in kept)
+    neutral = selected(captured, kept, counters, user)
+    if checkpoint and "state" in kept:
+        neutral.state = neutral.state or State()
+        neutral.state.residue[OWN] = {CHECKPOINT: dict(checkpoint)}
+    report.entries += [entry for entry in captured.report.entries if entry.status not in ("restored", "translated")]
+    neutral = in_vocabulary(neutral, vocabulary, report, os.fspath(path))
+    own = Report()
+    account(neutral, own)
+    live_load.add_entries(report, own.entries)
+    if strict:
+        report.require_complete()
+    return save_model(neutral, path, shard_size=shard_size)
+
+
+def selected(captured: Captured, kept: frozenset[str], counters: Mapping[str, int], user: Mapping[str, Any]) -> Model:
+    """The chosen parts of a captured model, with the counters of its training and the caller's own values."""
+    model = captured.model
+    for part in INCLUDES["everything"] - kept:
+        setattr(model, part, _EMPTY.get(part))
+    if (counters or user) and "state" in kept:
+        model.state = model.state or State()
+        model.state.counters |= {name: _count(name, value) for name, value in counters.items()}
+        model.state.user |= user
+    return model
+
+
+def _count(name: str, value: Any) -> int:
+    """A counter as an integer; those of NumPy are some, too."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or not 0 <= index(value) < 2**64:
+        raise error("live-checkpoint", found=f"the counter {shown(name)} of {shown(value)}")
+    return index(value)
+
+
+def clone(model: Any) -> Any:
+    """See `etui.keras.clone`."""
+    framework = require_framework(model)
+    captured = capture(framework, model)
+    classes: dict[str, Any] = {}
+    for held in captured.tree.held:
+        kind = type(held.thing)
+        if not kind.__module__.startswith(f"{framework.name}."):
+            classes[framework.api.saving.get_registered_name(kind)] = kind
+    report = Report("a live model")
+    return live_load.build(
+        captured.model, classes, compiled=True, framework=framework.name, strict=True, report=report, trusted=True
+    )

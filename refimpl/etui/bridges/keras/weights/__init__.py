@@ -1,0 +1,1 @@
+"""The weights files of Keras 3 and tf_keras (SPEC.md, annex D)."""

@@ -1,0 +1,1 @@
+"""Bridges to the formats of TensorFlow, without TensorFlow (SPEC.md, annexes F and G)."""

@@ -1,0 +1,1 @@
+"""TensorFlow.js: layers models and graph models, both ways (SPEC.md, annex H)."""

@@ -1,0 +1,1 @@
+"""Torch modules that users wrote, as core graphs."""

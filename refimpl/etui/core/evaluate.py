@@ -1,0 +1,332 @@
+"""The reference evaluator: a core model run forward by the definitions of its ops (SPEC.md, annex J).
+
+It is the oracle of the tests: the clearest code, in the dtype that it is given, and no runtime.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from etui import dtypes
+from etui.canonical.values import MapValue, OutputRef
+from etui.containers.config import Graph, Module
+from etui.core import vocabulary
+from etui.core.attribute_types import FLOAT_DTYPES
+from etui.core.ops.registry import Array, Child, Definition, Mask, activation_function, definitions
+from etui.errors import EtuiError, error, shown
+from etui.model import Model
+
+_GRAPHS = frozenset({"core:graph", "core:sequential"})
+_INPUT = "core:input"
+_PARAMETER = "core:parameter"
+# What NumPy raises where tensors do not fit together, or an argument is of another form than the op takes.
+_MISFITS = (ValueError, IndexError, TypeError, KeyError, AttributeError)
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A tensor on its way through a graph, with the mask that it carries."""
+
+    array: Any
+    mask: Mask = None
+
+
+def evaluate(
+    model: Model,
+    inputs: Any,
+    *,
+    training: bool = False,
+    rng: np.random.Generator | None = None,
+    precision: bool = False,
+) -> Any:
+    """Compute the outputs of a model whose ops are all core.
+
+    Args:
+        model: with config and weights.
+        inputs: an array, a list of arrays in the order of the model's inputs, or a map from the names of its inputs (or
+            the keys of the map in which its graph takes them) to arrays; `None` for an optional input.
+        training: compute as in training: batch_norm by the statistics of the batch, dropout if there is `rng`.
+        rng: where random ops draw from.
+        precision: round what goes into each op and what comes out to the `compute_dtype` of its precision (CV-10). Else
+            floats are computed in the dtype that inputs and variables have, those of 16 bits and fewer as float32.
+
+    Returns:
+        The outputs in the nesting of the graph's outputs. With `training`, a pair: the outputs, and a map from the path
+        of each variable that the ops themselves change to its new value.
+
+    Raises:
+        TransferError: ``core-op``, an op that is not one of the vocabulary.
+        UsageError: ``core-input``, an input that is missing or that the model does not have; ``core-evaluate``, tensors
+            or arguments that an op cannot take.
+    """
+    if model.config is None:
+        raise error("core-input", found="a model without a config", hint="Open the model, not its weights alone.")
+    run = _Run(model, rng, precision)
+    root = model.config.model
+    if root.graph is not None:
+        arrays = _given(root.graph, inputs)
+        results, outputs = run.graph(root, arrays, "", training), root.graph.outputs
+        found = _nested(outputs, lambda reference: results[reference].array)
+    else:
+        arguments = [_tensor(one) for one in (inputs if isinstance(inputs, list | tuple) else [inputs])]
+        flows = run.module(root, [Flow(array) for array in arguments], {}, "", training)
+        found = flows[0].array if len(flows) == 1 else [flow.array for flow in flows]
+    return (found, run.updates) if training else found
+
+
+class _Run:
+    """One evaluation of a model.
+
+    Attributes:
+        updates: variable path -> its new value.
+    """
+
+    def __init__(self, model: Model, rng: np.random.Generator | None, precision: bool) -> None:
+        self.model = model
+        self.rng = rng
+        self.precision = precision
+        self.updates: dict[str, Array] = {}
+
+    def graph(
+        self, module: Module, given: Mapping[OutputRef, Flow], path: str, training: bool
+    ) -> dict[OutputRef, Flow]:
+        """Make every call of a graph whose inputs are given; the flow of each output of each call."""
+        graph = module.graph
+        if graph is None:
+            raise error("core-evaluate", where=path, found=f"the module {module.op} without a graph")
+        flows = dict(given)
+        children = {child.name: child for child in module.modules}
+        for call in graph.calls:
+            if OutputRef(call.id, 0) in given:
+                continue
+            place = f"{path}/{call.module}" if path else call.module
+            args = _nested(call.args, flows.__getitem__)
+            kwargs = _nested(call.kwargs, flows.__getitem__)
+            for index, flow in enumerate(self.module(children[call.module], args, kwargs, place, training)):
+                flows[OutputRef(call.id, index)] = flow
+        return flows
+
+    def module(self, module: Module, args: list[Any], kwargs: dict[str, Any], path: str, training: bool) -> list[Flow]:
+        """The flattened outputs of one call of a module, whose tensors among the arguments are `Flow`."""
+        if module.kind == "shared":
+            path = module.target or ""
+            module = self.config.find(path)
+        where = f"{path or 'the model'} ({module.op})"
+        if not vocabulary.is_core(module):
+            raise error("core-op", where=where, found=shown(module.op))
+        kwargs = dict(kwargs)
+        wanted = kwargs.pop("training", None)
+        training = training if wanted is None else bool(wanted)
+        try:
+            if module.op in _GRAPHS:
+                return self._nest(module, args, kwargs, path, training)
+            if module.op == _PARAMETER:
+                return [Flow(self.variables(module)["value"])]
+            if module.op == _INPUT:
+                raise error("core-input", where=where, found="an input of a graph that its inputs do not list")
+            return self._apply(module, args, kwargs, path, training)
+        except EtuiError as fault:
+            if fault.where:
+                raise
+            raise error(fault.code, where=where, found=fault.found, hint=fault.hint) from fault
+        except _MISFITS as fault:
+            shapes = [list(flow.array.shape) for flow in leaves(args) if isinstance(flow, Flow)]
+            raise error("core-evaluate", where=where, found=f"inputs of the shapes {shapes}: {fault}") from fault
+
+    @property
+    def config(self) -> Any:
+        """The config of the model, which `evaluate` has seen to be there."""
+        return self.model.config
+
+    def variables(self, module: Module) -> dict[str, Array]:
+        """The variables of a module by role, as the calls so far have left them."""
+        weights = self.model.weights
+        found = {}
+        for role, path in module.params.items():
+            if weights is None or path not in weights:
+                raise error("core-evaluate", found=f"no variable {shown(path)}", hint="Give the model its weights.")
+            variable = weights.resolve(path)
+            found[role] = self.updates[variable] if variable in self.updates else _tensor(weights[path].numpy())
+        return found
+
+    def _nest(self, module: Module, args: list[Any], kwargs: dict[str, Any], path: str, training: bool) -> list[Flow]:
+        """A graph that is called as a module, or a sequence of modules without one."""
+        if module.graph is None:
+            if module.op != "core:sequential":
+                raise error("core-evaluate", found="a graph without its calls")
+            flows = list(_flows(args))
+            for child in module.modules:
+                place = f"{path}/{child.name}" if path else child.name
+                flows = self.module(child, flows, {}, place, training)
+            return flows
+        ends = list(leaves(module.graph.inputs))
+        names = [reference.call for reference in ends]
+        flows = [*_flows(args), *_flows([kwargs[name] for name in names if name in kwargs])]
+        if len(flows) != len(ends):
+            raise error("core-input", found=f"{len(flows)} tensors for the {len(ends)} inputs {names}")
+        if kwargs.get("mask") is not None:
+            masks = [flow.array for flow in _flows(kwargs["mask"])]
+            flows = [Flow(flow.array, mask) for flow, mask in zip(flows, masks, strict=True)]
+        results = self.graph(module, dict(zip(ends, flows, strict=True)), path, training)
+        return [results[reference] for reference in leaves(module.graph.outputs)]
+
+    def _apply(self, module: Module, args: list[Any], kwargs: dict[str, Any], path: str, training: bool) -> list[Flow]:
+        """An op by its definition."""
+        entry, definition = vocabulary.op_of(module), definitions()[module.op.removeprefix(vocabulary.NAMESPACE)]
+        positional = _in_order(entry.inputs, args, kwargs)
+        attrs = vocabulary.attrs_of(module)
+        missing = [name for name, attr in entry.attrs.items() if attr.required and name not in attrs]
+        if missing:
+            raise error("core-evaluate", found=f"a module without the attributes {missing}")
+        options: dict[str, Any] = {name: _resolved(entry.attrs[name], value) for name, value in attrs.items()}
+        dtype = (attrs["precision"] or {}).get("compute_dtype", "float32") if self.precision else ""
+        for role, value in self.variables(module).items():
+            options[f"{role}_variable" if role in entry.attrs else role] = _tensor(_rounded(value, dtype))
+        options |= {name: _nested(value, lambda flow: flow.array) for name, value in kwargs.items()}
+        options |= {"training": training, "rng": self.rng}
+        if definition.wraps:
+            options["modules"] = {child.name: self._child(child, path, training) for child in module.modules}
+        carried = _carried(entry, positional)
+        if definition.masked:
+            mask = kwargs.get("mask")
+            options["mask"] = carried if mask is None else _nested(mask, lambda flow: flow.array)
+        arrays = [_nested(value, lambda flow: _tensor(_rounded(flow.array, dtype))) for value in positional]
+        result = definition.function(*arrays, **options)
+        if definition.updates:
+            result, updates = result
+            self.updates |= {self._path(module, role): value for role, value in updates.items()}
+        flows = _marked(result, definition, entry.mask, options.get("mask"), carried)
+        return [Flow(_rounded(flow.array, dtype), flow.mask) for flow in flows]
+
+    def _path(self, module: Module, role: str) -> str:
+        path = module.params[role]
+        return path if self.model.weights is None else self.model.weights.resolve(path)
+
+    def _child(self, child: Module, path: str, training: bool) -> Child:
+        """A child module as its wrapper calls it."""
+        place = f"{path}/{child.name}" if path else child.name
+
+        def call(*inputs: Any, mask: Mask = None, training: bool = training, **kwargs: Any) -> tuple[Any, Mask]:
+            first, *others = inputs
+            args = [Flow(first, mask), *(_nested(one, Flow) for one in others)]
+            flows = self.module(child, args, {**kwargs, "training": training}, place, training)
+            if len(flows) == 1:
+                return flows[0].array, flows[0].mask
+            return [flow.array for flow in flows], [flow.mask for flow in flows]
+
+        return call
+
+
+def _given(graph: Graph, inputs: Any) -> dict[OutputRef, Flow]:
+    """The flow of each input of the model's graph."""
+    ends = list(leaves(graph.inputs))
+    names = [reference.call for reference in ends]
+    if isinstance(inputs, Mapping):
+        keys = sorted(graph.inputs) if isinstance(graph.inputs, dict) else names
+        known = keys if set(inputs) <= set(keys) and len(keys) == len(names) else names
+        if set(inputs) != set(known):
+            raise error("core-input", found=f"the inputs {sorted(map(str, inputs))}, not {sorted(known)}")
+        arrays = [inputs[name] for name in known]
+    else:
+        arrays = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
+        if len(arrays) != len(names):
+            raise error("core-input", found=f"{len(arrays)} inputs, not the {len(names)} {names}")
+    return {leaf: Flow(_tensor(one)) for leaf, one in zip(ends, arrays, strict=True)}
+
+
+def _in_order(inputs: tuple[str, ...], args: list[Any], kwargs: dict[str, Any]) -> list[Any]:
+    """The arguments that are inputs, in their order; those given by name are taken out of `kwargs`."""
+    found = list(args)
+    for name in [one.rstrip("?*") for one in inputs][len(args) :]:
+        if name not in kwargs:
+            break
+        found.append(kwargs.pop(name))
+    required = sum(not one.endswith(("?", "...")) for one in inputs)
+    most = len(inputs) if not any(one.endswith("...") for one in inputs) else len(found)
+    if not required <= len(found) <= most:
+        raise error("core-evaluate", found=f"{len(found)} inputs, not {', '.join(inputs)}")
+    return found
+
+
+def _resolved(attr: vocabulary.Attr, value: Any) -> Any:
+    return activation_function(value) if attr.type == "activation" else value
+
+
+def _carried(entry: vocabulary.Op, positional: list[Any]) -> Mask:
+    """The mask of the input; the list of them where the op has several inputs, or a list as one."""
+    plain = [name for name in entry.inputs if not name.endswith("...")]
+    several = len(plain) > 1 or plain[0].endswith("*")
+    masks = [flow.mask if isinstance(flow, Flow) else None for flow in _arguments(positional[: len(plain)])]
+    return masks if several else masks[0]
+
+
+def _arguments(positional: list[Any]) -> Iterator[Any]:
+    for value in positional:
+        yield from value if isinstance(value, list | tuple) else [value]
+
+
+def _marked(result: Any, definition: Definition, rule: str, mask: Mask, carried: Mask) -> list[Flow]:
+    """The outputs with their masks: the op's own, or those that the rule of the vocabulary gives."""
+    if definition.masked:
+        result, masks = result
+    else:
+        first = carried[0] if isinstance(carried, list) else carried
+        masks = (first if mask is None else mask) if rule == "keep" else None
+    if not isinstance(result, list | tuple):
+        return [Flow(np.asarray(result), masks)]
+    spread = masks if isinstance(masks, list) else [masks] + [None] * (len(result) - 1)
+    return [Flow(np.asarray(one), own) for one, own in zip(result, spread, strict=True)]
+
+
+def _tensor(value: Any) -> Any:
+    """An array; floats of 16 bits and fewer as float32, and null as it is."""
+    if value is None:
+        return None
+    array = np.asarray(value)
+    narrow = array.dtype.itemsize <= 2 and array.dtype.kind not in "biuOSU"
+    return array.astype(np.float32) if narrow else array
+
+
+def _rounded(value: Any, dtype: str) -> Any:
+    """An array of floats in a dtype; as it is where none is named."""
+    if not dtype or not isinstance(value, np.ndarray) or value.dtype.name not in FLOAT_DTYPES:
+        return value
+    return value.astype(dtypes.by_name(dtype, "precision").numpy)
+
+
+def _nested(value: Any, leaf: Any) -> Any:
+    """A value with every reference or flow in it replaced by what `leaf` makes of it."""
+    if isinstance(value, OutputRef | Flow):
+        return leaf(value)
+    if isinstance(value, dict):
+        return {key: _nested(item, leaf) for key, item in value.items()}
+    if isinstance(value, MapValue):
+        return MapValue(tuple((key, _nested(item, leaf)) for key, item in value.pairs))
+    if isinstance(value, list | tuple):
+        return type(value)(_nested(item, leaf) for item in value)
+    return value
+
+
+def leaves(value: Any) -> Iterator[Any]:
+    """What a structure holds that is no list or map, in the order of its content; maps in the order of their keys."""
+    if isinstance(value, dict):
+        for key in sorted(value):
+            yield from leaves(value[key])
+    elif isinstance(value, MapValue):
+        for _, item in value.pairs:
+            yield from leaves(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from leaves(item)
+    else:
+        yield value
+
+
+def _flows(value: Any) -> Iterator[Flow]:
+    """The tensors of a structure, in the same order; a number is one, and null an optional one that is not given."""
+    for leaf in leaves(value):
+        yield leaf if isinstance(leaf, Flow) else Flow(_tensor(leaf))

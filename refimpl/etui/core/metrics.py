@@ -1,0 +1,180 @@
+"""Metrics: their state, how a batch changes it, and the result (SPEC.md, annex K.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from etui.canonical.values import ObjectValue
+from etui.core import confusion, metric_values
+from etui.core.losses import divided, masked_weight, same_rank
+from etui.core.parameters import parameters
+from etui.core.vocabulary import document
+
+Array = Any  # arrays of NumPy, whose arithmetic has no closer static type
+State = dict[str, Array]
+_F_SCORES = ("f1_score", "fbeta_score")
+_EPSILON = 1e-7
+
+
+def fresh_state(metric: ObjectValue, classes: int | None = None) -> State:
+    """The state of a metric before its first batch: zeros.
+
+    Args:
+        metric: of a class ``core:metrics.*``.
+        classes: size of the last axis of the predictions, for the metrics whose state has that size.
+
+    Raises:
+        InvalidError: ``core-object``.
+    """
+    name, attrs = parameters(metric, "metrics")
+    sizes = {"thresholds": len(confusion.thresholds_of(name, attrs)), "classes": classes}
+    sizes["num_classes"] = attrs.get("num_classes", 2)
+    if attrs.get("average") == "micro":
+        sizes["classes"] = None
+    sizes["labels"] = (attrs["num_labels"] or classes) if attrs.get("multi_label") else None
+    listed: dict[str, list[str]] = document()["metrics"][name]["state"]
+    return {
+        key: np.zeros([sizes[axis] or 0 for axis in axes if sizes[axis] is not None], attrs["dtype"])
+        for key, axes in listed.items()
+    }
+
+
+def update(
+    metric: ObjectValue,
+    state: Mapping[str, Array],
+    y_true: Array,
+    y_pred: Array | None = None,
+    *,
+    sample_weight: Array | None = None,
+    mask: Array | None = None,
+) -> State:
+    """The state after one more batch.
+
+    Args:
+        metric: of a class ``core:metrics.*``.
+        state: before the batch; empty for that of `fresh_state`.
+        y_true: the targets; for `mean` and `sum` the values.
+        y_pred: the predictions.
+        sample_weight: a weight for each sample, or for each value.
+        mask: of the predictions, for the metrics that are a mean.
+
+    Raises:
+        InvalidError: ``core-object``.
+    """
+    name, attrs = parameters(metric, "metrics")
+    y_true = np.asarray(y_true)
+    y_pred = y_true if y_pred is None else np.asarray(y_pred)
+    state = dict(state) or fresh_state(metric, y_pred.shape[-1] if y_pred.ndim else 1)
+    weight = None if sample_weight is None else np.asarray(sample_weight)
+    if "accumulator" in state or ("true_positives" in state and name not in _F_SCORES):
+        added = confusion.counts(name, attrs, y_true, y_pred, weight)
+    elif "total_confusion_matrix" in state:
+        added = confusion.matrix(name, attrs, y_true, y_pred, weight)
+    elif name in _F_SCORES:
+        added = confusion.by_class(attrs, y_true, y_pred, weight)
+    elif name == "r2_score":
+        added = _squares(y_true, y_pred, weight)
+    else:
+        added = _totals(name, attrs, y_true, y_pred, weight=weight, mask=mask)
+    return {key: np.asarray(value + added[key]).astype(value.dtype) for key, value in state.items()}
+
+
+def result(metric: ObjectValue, state: Mapping[str, Array]) -> Array:
+    """What a metric says of all batches so far.
+
+    Args:
+        metric: of a class ``core:metrics.*``.
+        state: as `update` gives it.
+
+    Raises:
+        InvalidError: ``core-object``.
+    """
+    name, attrs = parameters(metric, "metrics")
+    return np.asarray(_result(name, attrs, state))
+
+
+def _result(name: str, attrs: Mapping[str, Any], state: Mapping[str, Array]) -> Array:
+    if name == "sum":
+        return state["total"]
+    if name == "root_mean_squared_error":
+        return np.sqrt(divided(state["total"], state["count"]))
+    if "total" in state:
+        return divided(state["total"], state["count"])
+    if name == "r2_score":
+        return _determination(attrs, state)
+    if name in _F_SCORES:
+        return _f_score(attrs, state)
+    return confusion.result(name, attrs, state)
+
+
+def _totals(
+    name: str, attrs: Mapping[str, Any], y_true: Array, y_pred: Array, *, weight: Array | None, mask: Array | None
+) -> State:
+    """What a batch adds to a mean or a sum: the sum of its samples' values, and of their weights."""
+    values, own = metric_values.values(name, attrs, y_true, y_pred)
+    weight = masked_weight(weight, mask, values.dtype, mean=False)
+    if weight is not None:
+        weight = masked_weight(weight, own, values.dtype, mean=False)
+    samples, weight = _samples(values, weight, np.sum if name == "sum" else np.mean)
+    whole = samples.shape[0] if samples.ndim else 1
+    return {"total": np.sum(samples), "count": np.asarray(whole) if weight is None else np.sum(weight)}
+
+
+def _samples(values: Array, weight: Array | None, reduce: Any) -> tuple[Array, Array | None]:
+    """A value for each sample, weighted, and the weight of each."""
+    if weight is not None:
+        values, weight = same_rank(values, weight)
+        if values.ndim > weight.ndim:
+            values = reduce(values, axis=tuple(range(weight.ndim, values.ndim)))
+        weight = np.broadcast_to(weight, values.shape)
+        values = values * weight
+        if weight.ndim > 1:
+            weight = reduce(weight, axis=tuple(range(1, weight.ndim)))
+    if values.ndim > 1:
+        values = reduce(values, axis=tuple(range(1, values.ndim)))
+    return values, weight
+
+
+def _squares(y_true: Array, y_pred: Array, weight: Array | None) -> State:
+    """What a batch adds to the sums of r2_score."""
+    y_true, y_pred = same_rank(y_true.astype(y_pred.dtype), y_pred)
+    weight = np.ones((), y_pred.dtype) if weight is None else weight.astype(y_pred.dtype)
+    weight = np.broadcast_to(weight[:, np.newaxis] if weight.ndim == 1 else weight, y_true.shape)
+    return {
+        "num_samples": np.asarray(y_true.size),
+        "squared_sum": np.sum(y_true * y_true * weight, axis=0),
+        "sum": np.sum(y_true * weight, axis=0),
+        "residual": np.sum(np.square(y_true - y_pred) * weight, axis=0),
+        "count": np.sum(weight, axis=0),
+    }
+
+
+def _determination(attrs: Mapping[str, Any], state: Mapping[str, Array]) -> Array:
+    """R^2 by class, and of all classes; adjusted by the number of regressors where that is possible."""
+    total = state["squared_sum"] - state["sum"] * (state["sum"] / state["count"])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scores = 1 - state["residual"] / total
+    scores = np.where(np.isinf(scores), np.zeros_like(scores), scores)
+    if attrs["class_aggregation"] == "uniform_average":
+        scores = np.mean(scores)
+    elif attrs["class_aggregation"] == "variance_weighted_average":
+        scores = np.sum(total * scores) / np.sum(total)
+    count, regressors = state["num_samples"], attrs["num_regressors"]
+    if regressors and regressors < count - 1:
+        scores = 1 - (1 - scores) * (count - 1) / (count - regressors - 1)
+    return scores
+
+
+def _f_score(attrs: Mapping[str, Any], state: Mapping[str, Array]) -> Array:
+    """F-beta by class, or its mean over classes, weighted or not; `micro` counts all classes together."""
+    hits, weights = state["true_positives"], state["intermediate_weights"]
+    precision = hits / (hits + state["false_positives"] + _EPSILON)
+    recall = hits / (hits + state["false_negatives"] + _EPSILON)
+    square = attrs.get("beta", 1.0) ** 2
+    scores = (1 + square) * precision * recall / (square * precision + recall + _EPSILON)
+    if attrs["average"] == "weighted":
+        return np.sum(scores * weights / (np.sum(weights) + _EPSILON))
+    return scores if attrs["average"] is None else np.mean(scores)

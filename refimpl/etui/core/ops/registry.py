@@ -1,0 +1,127 @@
+"""How the definitions of ops and activations are written down and found (SPEC.md, annex J).
+
+An op is a function of its inputs, in the order of the vocabulary, whose keywords are its variables by role, all of its
+attributes (defaults filled in, activations as functions) and the arguments of the call::
+
+    @op("dense")
+    def dense(x: Array, *, kernel: Array, bias: Array | None = None, activation: Activation, **_: Any) -> Array: ...
+
+Every op is given ``training`` (bool) and ``rng`` (a generator, or `None`) among its keywords, and swallows what it does
+not need with ``**_``. A variable that the module lacks is not passed; one whose role is the name of an attribute, too,
+is passed as ``<role>_variable``. An activation is a function of the tensor, whose keywords are its parameters::
+
+    @activation("leaky_relu")
+    def leaky_relu(x: Array, *, negative_slope: float = 0.2) -> Array: ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import Any, TypeVar
+
+import numpy as np
+
+from etui.core.parameters import activation_in
+from etui.errors import error, shown
+
+Array = np.ndarray[Any, Any]
+Mask = Any
+"""A boolean array, `None`, or a list of these where the op takes a list."""
+Activation = Callable[[Array], Array]
+Child = Callable[..., tuple[Any, Mask]]
+"""A child module of a wrapper: called with its inputs, ``mask=``, ``training=`` and the arguments of a call."""
+
+_FAMILIES = (
+    "activation",
+    "arithmetic",
+    "attention",
+    "convolution",
+    "linear",
+    "merging",
+    "normalization",
+    "pooling",
+    "preprocessing",
+    "random",
+    "recurrent",
+    "shaping",
+)
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """The definition of one op.
+
+    Attributes:
+        function: computes the op.
+        masked: it takes ``mask=`` (of its input, or the list of them where it has several inputs or a list) and returns
+            the pair of output and mask. The masks of other ops follow from the rules `keep` and `drop`.
+        updates: it returns the pair of output and the new values of variables by role, empty where nothing changes.
+        wraps: it takes ``modules=``, its child modules by name as `Child`.
+    """
+
+    function: Callable[..., Any]
+    masked: bool = False
+    updates: bool = False
+    wraps: bool = False
+
+
+_OPS: dict[str, Definition] = {}
+_ACTIVATIONS: dict[str, Callable[..., Array]] = {}
+
+
+def op(name: str, *, masked: bool = False, updates: bool = False, wraps: bool = False) -> Callable[[_F], _F]:
+    """Write down the decorated function as the definition of the op ``core:<name>``; see `Definition`."""
+
+    def keep(function: _F) -> _F:
+        _OPS[name] = Definition(function, masked, updates, wraps)
+        return function
+
+    return keep
+
+
+def activation(name: str) -> Callable[[_F], _F]:
+    """Write down the decorated function as the definition of the activation ``core:activations.<name>``."""
+
+    def keep(function: _F) -> _F:
+        _ACTIVATIONS[name] = function
+        return function
+
+    return keep
+
+
+def definitions() -> Mapping[str, Definition]:
+    """The definitions of all ops, by the name without its namespace."""
+    _load()
+    return _OPS
+
+
+def activations() -> Mapping[str, Callable[..., Array]]:
+    """The definitions of all activations, by name."""
+    _load()
+    return _ACTIVATIONS
+
+
+def activation_function(value: Any, where: str = "") -> Activation:
+    """The function that the value of an attribute of the type `activation` stands for.
+
+    Args:
+        value: the name of an activation, or a `$object` of a class ``core:activations.<name>``.
+        where: the place, for messages.
+
+    Raises:
+        UsageError: ``core-evaluate``, it is no activation of the vocabulary.
+    """
+    found = activation_in(activations(), value)
+    if found is None:
+        raise error("core-evaluate", where=where, found=f"the activation {shown(value)}")
+    return found
+
+
+@cache
+def _load() -> None:
+    for family in _FAMILIES:
+        import_module(f"etui.core.ops.{family}")

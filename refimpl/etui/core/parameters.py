@@ -1,0 +1,94 @@
+"""Parameters of objects and optimizers of the core vocabulary: checked, and with the defaults filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from etui.canonical.values import ObjectValue
+from etui.containers.optimizer import Group, Optimizer
+from etui.core.vocabulary import NAMESPACE, Attr, Rule, filled, objects, optimizers
+from etui.errors import error, shown
+
+ACTIVATIONS = f"{NAMESPACE}activations."
+
+
+def parameters(value: ObjectValue, kind: str) -> tuple[str, dict[str, Any]]:
+    """The name and all parameters of a `$object`, with the defaults of those that it leaves out.
+
+    Args:
+        value: of the class ``core:<kind>.<name>``.
+        kind: ``"losses"``, ``"metrics"``, ``"schedules"``, ``"initializers"``, ``"regularizers"``, ``"constraints"``.
+
+    Raises:
+        InvalidError: ``core-object``, another class, or parameters that the class does not have.
+    """
+    prefix = f"{NAMESPACE}{kind}."
+    name = value.class_name.removeprefix(prefix)
+    attrs = objects(kind).get(name)
+    if not value.class_name.startswith(prefix) or attrs is None:
+        raise error("core-object", found=f"{shown(value.class_name)} among the {kind}")
+    config = {} if value.config is None else value.config
+    if not isinstance(config, dict):
+        raise error("core-object", where=value.class_name, found=shown(config))
+    fault = _fault(attrs, config)
+    if fault:
+        raise error("core-object", where=value.class_name, found=fault)
+    return name, filled(attrs, config)
+
+
+def rule_of(optimizer: Optimizer) -> Rule:
+    """The entry of an optimizer's algorithm in the vocabulary.
+
+    Raises:
+        InvalidError: ``core-optimizer``, it has none.
+    """
+    rule = optimizers().get(optimizer.algorithm.removeprefix(NAMESPACE))
+    if rule is None or not optimizer.algorithm.startswith(NAMESPACE):
+        raise error("core-optimizer", found=shown(optimizer.algorithm))
+    return rule
+
+
+def hyperparameters(optimizer: Optimizer, group: Group | None = None) -> dict[str, Any]:
+    """All hyperparameters of an optimizer, with the defaults of those that it leaves out.
+
+    Args:
+        optimizer: with an algorithm of the vocabulary.
+        group: one of its groups, whose own hyperparameters then come before the optimizer's.
+
+    Raises:
+        InvalidError: ``core-optimizer``, an algorithm or a hyperparameter that the vocabulary does not have.
+    """
+    rule = rule_of(optimizer)
+    given = dict(optimizer.hyperparameters) | (dict(group.hyperparameters) if group is not None else {})
+    fault = _fault(rule.hyperparameters, given)
+    if fault:
+        raise error("core-optimizer", where=optimizer.algorithm, found=fault)
+    return filled(rule.hyperparameters, given)
+
+
+def _fault(attrs: Mapping[str, Attr], given: Mapping[str, Any]) -> str:
+    """What is wrong with given parameters, or an empty string."""
+    for name, value in given.items():
+        if name not in attrs:
+            return f"the parameter {shown(name)}"
+        if attrs[name].choices and value not in attrs[name].choices:
+            return f"{name} = {shown(value)}, which is none of {', '.join(attrs[name].choices)}"
+    missing = [name for name, attr in attrs.items() if attr.required and name not in given]
+    return f"no {missing[0]}" if missing else ""
+
+
+def activation_in(functions: Mapping[str, Callable[..., Any]], value: Any) -> Callable[..., Any] | None:
+    """The function that the value of an attribute of the type `activation` stands for; `None` if there is none.
+
+    Args:
+        functions: by name of the activation.
+        value: the name, or a `$object` of a class ``core:activations.<name>``, whose parameters are bound.
+    """
+    name, parameters = value, dict[str, Any]()
+    if isinstance(value, ObjectValue):
+        name, parameters = value.class_name.removeprefix(ACTIVATIONS), dict(value.config or {})
+    if not isinstance(name, str) or name not in functions:
+        return None
+    return partial(functions[name], **parameters) if parameters else functions[name]

@@ -1,0 +1,235 @@
+"""Losses, metrics, schedules and initializers by themselves: what Keras has no class for, masks, refusals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from etui.canonical.values import ObjectValue
+from etui.core.constraints import project
+from etui.core.initializers import draw, fans
+from etui.core.losses import loss
+from etui.core.metrics import fresh_state, result, update
+from etui.core.regularizers import penalty
+from etui.core.schedules import rate
+from etui.errors import InvalidError
+
+RNG = np.random.default_rng(5)
+SHARES = RNG.uniform(0.1, 0.9, size=(5, 3))
+
+
+def of(kind: str, name: str, **config: Any) -> ObjectValue:
+    """An object of the vocabulary."""
+    return ObjectValue(f"core:{kind}.{name}", config)
+
+
+@pytest.mark.clause("CT-1@7f9aae")
+@pytest.mark.parametrize(
+    "value",
+    [
+        ObjectValue("keras:losses.Huber", {}),
+        of("metrics", "huber"),
+        of("losses", "mean_cubed_error"),
+        of("losses", "huber", gamma=1.0),
+        of("losses", "huber", reduction="average"),
+        ObjectValue("core:losses.huber", [1.0]),
+    ],
+)
+def test_other_losses_are_refused(value: ObjectValue) -> None:
+    """Another class, another parameter, another choice, or no map."""
+    with pytest.raises(InvalidError) as caught:
+        loss(value, SHARES, SHARES)
+    assert caught.value.code == "core-object"
+
+
+@pytest.mark.clause("CT-1@7f9aae")
+def test_objects_without_a_required_parameter_are_refused() -> None:
+    """A schedule without its rate; also regularizers, constraints and initializers check their parameters."""
+    calls: list[Callable[[], Any]] = [
+        lambda: rate(of("schedules", "exponential_decay"), 1),
+        lambda: penalty(of("regularizers", "l3"), SHARES),
+        lambda: project(of("constraints", "max_norm", size=1.0), SHARES),
+        lambda: draw(of("initializers", "he"), (2, 3)),
+        lambda: fresh_state(of("metrics", "iou")),
+    ]
+    for call in calls:
+        with pytest.raises(InvalidError, match="core-object"):
+            call()
+
+
+@pytest.mark.clause("CT-2@3755e8", "CT-6@811db2")
+@pytest.mark.parametrize(
+    ("y", "p", "kind"),
+    [
+        (np.array([0.0, 1.0, 1.0, 0.0, 1.0]), SHARES[:, :1], "binary"),
+        (np.array([[0.0], [1.0], [2.0], [0.0], [1.0]]), SHARES, "sparse_categorical"),
+        (np.array([0.0, 1.0, 2.0, 0.0, 1.0]), SHARES, "sparse_categorical"),
+        (np.eye(3)[[0, 1, 2, 0, 1]], SHARES, "categorical"),
+    ],
+)
+def test_what_a_classification_is_follows_from_shapes(y: Any, p: Any, kind: str) -> None:
+    """Crossentropy and accuracy that nobody specified are the ones that the shapes ask for."""
+    assert loss(of("losses", "auto_crossentropy"), y, p) == loss(of("losses", f"{kind}_crossentropy"), y, p)
+    auto, own = of("metrics", "auto_accuracy"), of("metrics", f"{kind}_accuracy")
+    assert result(auto, update(auto, {}, y, p)) == result(own, update(own, {}, y, p))
+    auto, own = of("metrics", "auto_crossentropy"), of("metrics", f"{kind}_crossentropy")
+    assert result(auto, update(auto, {}, y, p)) == result(own, update(own, {}, y, p))
+
+
+@pytest.mark.clause("CT-4@feeb15")
+def test_a_mask_leaves_values_out_of_the_mean() -> None:
+    """The mean of those that count; with weights too; in a sum they are 0."""
+    y, mask = np.zeros_like(SHARES), np.array([True, False, True, True, False])
+    each = np.mean(np.square(SHARES), axis=-1)
+    value = of("losses", "mean_squared_error")
+    assert loss(value, y, SHARES, mask=mask) == pytest.approx(each[mask].mean(), rel=1e-15)
+    weights = np.arange(1.0, 6.0)
+    weighted = loss(of("losses", "mean_squared_error", reduction="sum"), y, SHARES, weights, mask)
+    assert weighted == pytest.approx((each * weights)[mask].sum(), rel=1e-15)
+    none = loss(value, y, SHARES, mask=np.zeros(5, bool))
+    assert none == 0.0
+    metric = of("metrics", "mean_squared_error", dtype="float64")
+    assert result(metric, update(metric, {}, y, SHARES, mask=mask)) == pytest.approx(each[mask].mean(), rel=1e-15)
+
+
+@pytest.mark.clause("CT-2@3755e8")
+def test_the_dtype_of_a_loss_is_that_of_the_predictions() -> None:
+    """Also where targets are integers."""
+    y = np.array([0, 1, 2, 0, 1])
+    for dtype in (np.float32, np.float64):
+        value = loss(of("losses", "sparse_categorical_crossentropy"), y, SHARES.astype(dtype))
+        assert value.dtype == dtype
+
+
+@pytest.mark.clause("CT-6@811db2")
+@pytest.mark.parametrize("name", ["huber", "binary_focal_crossentropy", "categorical_focal_crossentropy"])
+def test_losses_that_are_metrics(name: str) -> None:
+    """The mean of the loss's values."""
+    y = np.eye(3)[[0, 1, 2, 0, 1]]
+    metric = of("metrics", name, dtype="float64")
+    state = update(metric, {}, y, SHARES)
+    assert result(metric, state) == pytest.approx(float(loss(of("losses", name), y, SHARES)), rel=1e-15)
+
+
+@pytest.mark.clause("CT-5@78f4b5")
+def test_states_begin_as_zeros_of_their_shapes() -> None:
+    """A scalar, a number for each threshold, class, or pair of classes."""
+    assert {key: item.shape for key, item in fresh_state(of("metrics", "mean")).items()} == {"total": (), "count": ()}
+    assert fresh_state(of("metrics", "precision", thresholds=[0.2, 0.4]))["true_positives"].shape == (2,)
+    assert fresh_state(of("metrics", "auc", multi_label=True), 3)["true_positives"].shape == (200, 3)
+    assert fresh_state(of("metrics", "auc", thresholds=[0.5]))["true_positives"].shape == (3,)
+    assert fresh_state(of("metrics", "mean_iou", num_classes=4))["total_confusion_matrix"].shape == (4, 4)
+    assert fresh_state(of("metrics", "mean_iou", num_classes=4))["total_confusion_matrix"].dtype == np.int32
+    assert fresh_state(of("metrics", "f1_score", average="micro"), 3)["true_positives"].shape == ()
+    assert fresh_state(of("metrics", "r2_score"), 3)["sum"].shape == (3,)
+
+
+@pytest.mark.clause("CT-8@2ed718")
+@settings(derandomize=True, deadline=None, max_examples=25)
+@given(st.lists(st.tuples(st.booleans(), st.floats(0.0, 1.0)), min_size=1, max_size=20))
+def test_batches_add_up(samples: list[tuple[bool, float]]) -> None:
+    """Counts of hits do not depend on how samples are put into batches."""
+    y, p = (np.array(column, float) for column in zip(*samples, strict=True))
+    for metric in (
+        of("metrics", "auc", num_thresholds=11),
+        of("metrics", "precision"),
+        of("metrics", "mean_squared_error"),
+    ):
+        whole = update(metric, {}, y[:, None], p[:, None])
+        parts: dict[str, Any] = {}
+        for at in range(len(y)):
+            parts = update(metric, parts, y[at : at + 1, None], p[at : at + 1, None])
+        for key, item in whole.items():
+            np.testing.assert_allclose(parts[key], item, rtol=1e-5)
+
+
+@pytest.mark.clause("CT-9@74641d")
+def test_a_constant_schedule_is_constant() -> None:
+    """At any clock, one or many."""
+    schedule = of("schedules", "constant", value=0.3)
+    assert rate(schedule, 7) == 0.3
+    np.testing.assert_array_equal(rate(schedule, np.arange(3)), [0.3] * 3)
+
+
+@pytest.mark.clause("CT-9@74641d")
+@settings(derandomize=True, deadline=None, max_examples=50)
+@given(st.floats(1.1, 4.0), st.integers(1, 50), st.integers(0, 12))
+def test_a_restart_begins_its_round(longer: float, first: int, number: int) -> None:
+    """At the clock where a round begins the rate is back at its height, whatever the logarithm rounds to."""
+    clock = math.ceil(first * (longer**number - 1) / (longer - 1) - 1e-9)
+    config = {"initial_learning_rate": 1.0, "first_decay_steps": float(first), "t_mul": longer}
+    found = rate(of("schedules", "cosine_decay_restarts", **config), clock)
+    share = (clock - first * (longer**number - 1) / (longer - 1)) / (first * longer**number)
+    assert 0 <= found <= 1
+    assert found == pytest.approx(0.5 * (1 + math.cos(math.pi * share)), abs=1e-6) or share < 1e-9
+
+
+@pytest.mark.library
+@pytest.mark.frameworks
+def test_schedules_can_be_traced_by_jax() -> None:
+    """The same code gives the rate inside of a compiled function."""
+    jax = pytest.importorskip("jax")
+    schedule = of("schedules", "cosine_decay_restarts", initial_learning_rate=0.1, first_decay_steps=8.0)
+    traced = jax.jit(lambda clock: rate(schedule, clock, jax.numpy))
+    for clock in (0, 5, 8, 30):
+        assert float(traced(clock)) == pytest.approx(float(rate(schedule, clock)), rel=1e-5)
+
+
+DRAWN = [
+    ("random_normal", {"mean": 1.0, "stddev": 0.5}, 1.0, 0.5),
+    ("truncated_normal", {"mean": 1.0, "stddev": 0.5}, 1.0, 0.5 * 0.8796256610342398),
+    ("random_uniform", {"minval": -1.0, "maxval": 3.0}, 1.0, 4 / math.sqrt(12)),
+    ("glorot_uniform", {}, 0.0, math.sqrt(2 / 500)),
+    ("glorot_normal", {}, 0.0, math.sqrt(2 / 500)),
+    ("he_uniform", {}, 0.0, math.sqrt(2 / 300)),
+    ("he_normal", {}, 0.0, math.sqrt(2 / 300)),
+    ("lecun_uniform", {}, 0.0, math.sqrt(1 / 300)),
+    ("lecun_normal", {}, 0.0, math.sqrt(1 / 300)),
+    ("variance_scaling", {"mode": "fan_out", "scale": 3.0}, 0.0, math.sqrt(3 / 200)),
+    ("variance_scaling", {"distribution": "untruncated_normal"}, 0.0, math.sqrt(1 / 300)),
+]
+
+
+@pytest.mark.clause("CV-80@98adce")
+@pytest.mark.parametrize(("name", "config", "mean", "deviation"), DRAWN)
+def test_what_is_drawn_has_the_mean_and_deviation_of_its_distribution(
+    name: str, config: dict[str, Any], mean: float, deviation: float
+) -> None:
+    """Sixty thousand numbers, of the dtype that was asked for."""
+    drawn = draw(of("initializers", name, **config), (300, 200), rng=np.random.default_rng(3))
+    assert drawn.dtype == np.float32
+    assert float(drawn.mean()) == pytest.approx(mean, abs=5 * deviation / math.sqrt(drawn.size))
+    assert float(drawn.std()) == pytest.approx(deviation, rel=0.02)
+    if "truncated" in name:
+        assert float(np.abs(drawn - 1.0).max()) <= 1.0
+
+
+@pytest.mark.clause("CV-80@98adce")
+def test_initializers_that_are_not_random() -> None:
+    """Zeros, ones, a constant, a diagonal, and a matrix at right angles."""
+    np.testing.assert_array_equal(draw(of("initializers", "zeros"), (2, 3)), np.zeros((2, 3)))
+    np.testing.assert_array_equal(draw(of("initializers", "ones"), (2,)), np.ones(2))
+    np.testing.assert_array_equal(draw(of("initializers", "constant", value=[1.0, 2.0]), (3, 2)), [[1.0, 2.0]] * 3)
+    np.testing.assert_array_equal(draw(of("initializers", "identity", gain=2.0), (2, 3)), 2 * np.eye(2, 3))
+    for shape in ((5, 3), (2, 3, 4), (2, 7)):
+        drawn = draw(of("initializers", "orthogonal", gain=2.0, seed=1), shape, np.float64).reshape(-1, shape[-1])
+        square = drawn @ drawn.T if len(drawn) < shape[-1] else drawn.T @ drawn
+        np.testing.assert_allclose(square, 4 * np.eye(len(square)), atol=1e-12)
+    again = draw(of("initializers", "he_normal", seed=3), (4, 4))
+    np.testing.assert_array_equal(again, draw(of("initializers", "he_normal", seed=3), (4, 4)))
+
+
+@pytest.mark.clause("CV-81@a14b7b")
+@pytest.mark.parametrize(
+    ("shape", "wanted"), [((), (1, 1)), ((7,), (7, 7)), ((3, 4), (3, 4)), ((2, 5, 3, 4), (30, 40))]
+)
+def test_fans_of_shapes(shape: tuple[int, ...], wanted: tuple[int, int]) -> None:
+    """Inputs and outputs times the receptive field, or along the axes that are named."""
+    assert fans(shape) == wanted
+    assert fans((2, 3, 4), [0], [1, 2]) == (2, 12)

@@ -1,0 +1,53 @@
+"""Checkpoints while a model trains, and going on from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+pytestmark = pytest.mark.frameworks
+
+Holds = Callable[[str], None]
+
+
+@pytest.mark.clause("KL-23@0fe22c")
+def test_every_five_epochs(holds_once: Holds) -> None:
+    """A checkpoint every five epochs is written by batches, under the epoch's name."""
+    holds_once("every_five_epochs")
+
+
+@pytest.mark.clause("KL-23@0fe22c")
+def test_every_epoch_and_names(holds_once: Holds) -> None:
+    """Names have epochs and metrics; a field without a quantity, and odd arguments, are refused."""
+    holds_once("every_epoch_and_names")
+
+
+@pytest.mark.clause("KL-23@0fe22c")
+def test_the_best_only(holds_once: Holds) -> None:
+    """Only better models are saved, by mode, metric or name, and the best value is kept."""
+    holds_once("the_best_only")
+
+
+@pytest.mark.clause("KL-11@751ab3", "KL-23@0fe22c")
+def test_resume_with_the_same_first_loss(holds: Holds) -> None:
+    """A resumed run has the losses of the run that was never stopped."""
+    holds("resume_with_the_same_first_loss")
+
+
+@pytest.mark.clause("KL-19@c6a8c0", "KL-23@0fe22c")
+def test_resume_into_a_live_model(holds_once: Holds) -> None:
+    """A checkpoint without config resumes into a live model."""
+    holds_once("resume_into_a_live_model")
+
+
+@pytest.mark.clause("KL-24@34ebf1")
+def test_the_latest_is_found_by_its_content(holds_once: Holds) -> None:
+    """The latest checkpoint is that with the most epochs, and a half one is passed over."""
+    holds_once("the_latest_is_found_by_its_content")
+
+
+@pytest.mark.clause("KL-23@0fe22c")
+def test_within_an_epoch(holds: Holds) -> None:
+    """A checkpoint within an epoch has the state at its batch, on every backend."""
+    holds("within_an_epoch")
