@@ -3,6 +3,8 @@
 PYTHON ?= python3
 WORKERS ?= 2
 REVIEWED ?=
+TARGET ?= all
+SECONDS_EACH ?= 600
 
 BIN := .venv/bin
 # Only errors are printed: warnings are about this machine's package sources.
@@ -10,7 +12,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-ch
 
 .DEFAULT_GOAL := help
 .SILENT:
-.PHONY: help demo demo-frameworks test lint bench claims vectors conformance power docs clean
+.PHONY: help demo demo-frameworks test lint bench crossings claims vectors conformance power fuzz docs clean
 
 help:  ## list the targets
 	sed -n 's/^\([a-z-]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -32,12 +34,13 @@ lint: .venv/.tools  ## check style, types, and that every MUST has a test
 	$(BIN)/mypy --no-error-summary
 	$(BIN)/python -m etui_conformance.traceability check
 
-bench: .venv/.ready  ## measure save, open and load, and with the frameworks models and training that go from one to another
-	$(BIN)/python refimpl/benchmarks/storage.py
+bench: .venv/.ready  ## measure speed and memory beside other formats and the physical limit (half an hour), and write the page
 	$(BIN)/python refimpl/benchmarks/import_time.py
-	if test -e .venv/.frameworks; then OMP_NUM_THREADS=1 $(BIN)/python refimpl/benchmarks/crossing.py --write \
-	    && OMP_NUM_THREADS=1 $(BIN)/python refimpl/benchmarks/resume.py --write refimpl/docs/transfer.md; \
-	    else echo 'What goes from one framework to another needs the frameworks: make demo-frameworks'; fi
+	$(BIN)/python refimpl/benchmarks/speed.py --write refimpl/docs/benchmarks.md --json refimpl/benchmarks/results/speed.json
+
+crossings: .venv/.frameworks  ## measure how models and training go from one framework to another, and write the pages
+	OMP_NUM_THREADS=1 $(BIN)/python refimpl/benchmarks/crossing.py --write
+	OMP_NUM_THREADS=1 $(BIN)/python refimpl/benchmarks/resume.py --write refimpl/docs/transfer.md
 
 claims: .venv/.tools  ## stamp the tests' claims; after a review of changed clauses: REVIEWED="W-1 W-2"
 	$(BIN)/python -m etui_conformance.traceability stamp $(if $(REVIEWED),--reviewed $(REVIEWED))
@@ -54,6 +57,9 @@ conformance: .venv/.tools  ## run the conformance suite against the reference li
 power: .venv/.tools  ## run every mutant of the reference library against the suite (a quarter of an hour), and write down its killer
 	$(BIN)/python -m etui_conformance.power --remember --json out/power.json
 	$(BIN)/python conformance/generators/proof_pages.py
+
+fuzz: .venv/.fuzz  ## fuzz every parser, guided by coverage, for 10 minutes each (TARGET=json SECONDS_EACH=60)
+	$(BIN)/python refimpl/fuzz/run.py --target $(TARGET) --seconds $(SECONDS_EACH)
 
 docs: .venv/.frameworks  ## put the real output into the examples of the pages, and judge the matrix of formats anew
 	$(BIN)/python refimpl/examples/pages.py --write
@@ -79,6 +85,11 @@ clean:  ## remove the environment, caches and outputs
 .venv/.tools: .venv/.ready
 	echo 'Installing the tools for tests and style …'
 	$(INSTALL) --group lint --group test
+	touch $@
+
+.venv/.fuzz: .venv/.tools
+	echo 'Installing the fuzzer …'
+	$(INSTALL) --group fuzz
 	touch $@
 
 .venv/.frameworks: .venv/.tools

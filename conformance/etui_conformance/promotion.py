@@ -133,7 +133,7 @@ class _Shelf:
             "code": refusal.code,
             "codes": list(codes or (refusal.code,)),
             "ops": [op] if op in ("decode", "validate") else ["decode", "validate"],
-            "place": refusal.at.partition(" ")[0],
+            "place": refusal.at.partition(" ")[0] or "(archive)",
             "sibling": sibling,
         }
         made.append(self._write(number, {f"{number}.etui": data}, **entry))

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from resume_case import Case, Result
 
 import etui
-
-resume: Any = import_module("resume")  # the script beside this one
 
 VARIANTS = ("exact", "stock")
 CONTROLS = ("fresh-state", "step-off-by-one", "unscaled-velocity", "stock-epsilon")
@@ -31,16 +29,16 @@ def applies(variant: str, optimizer: str, dtype: str) -> bool:
     return variant in VARIANTS or optimizer in {"adam", "rmsprop", "sgd-momentum"}
 
 
-def run(case: Any, variant: str) -> Any:
+def run(case: Case, variant: str) -> Result:
     """Load the function with its optimizer and loss, and train on."""
     if variant == "stock-epsilon" and case.model == "cnn":
-        return resume.Result([], "")  # the fault is smaller than what Keras' own normalization leaves open
+        return Result([], "")  # the fault is smaller than what Keras' own normalization leaves open
     report = etui.Report()
     stock = variant in {"stock", "unscaled-velocity"}
     resumed = etui.jax.load(case.path, allow=_LOST if variant == "stock" else (), stock=stock, report=report)
     transfer, reason = _worst(report)
     if resumed.tx is None:
-        return resume.Result([], transfer, reason)
+        return Result([], transfer, reason)
     tx, opt_state = _FAULTS.get(variant, _none)(resumed)
     function, compiled = resumed.function, resumed.loss
 
@@ -60,7 +58,7 @@ def run(case: Any, variant: str) -> Any:
             params, state, opt_state, jnp.asarray(x), jnp.asarray(np.asarray(y))
         )
         losses.append(float(loss))
-    return resume.Result(losses, transfer, reason)
+    return Result(losses, transfer, reason)
 
 
 def _worst(report: etui.Report) -> tuple[str, str]:

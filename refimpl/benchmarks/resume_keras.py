@@ -6,11 +6,10 @@ import json
 import os
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-resume: Any = import_module("resume")  # the script beside this one
+from resume_case import Case, Result
 
 
 class Keras:
@@ -34,18 +33,18 @@ class Keras:
             return optimizer == "adam"
         return variant in self.VARIANTS or optimizer in {"adam", "rmsprop", "sgd-momentum"}
 
-    def run(self, case: Any, variant: str) -> Any:
+    def run(self, case: Case, variant: str) -> Result:
         """Load the model live and train on."""
         found = self._ask(case, variant)
-        return resume.Result(found["losses"], found["transfer"], found["reason"])
+        return Result(found["losses"], found["transfer"], found["reason"])
 
-    def floor(self, case: Any) -> list[float]:
+    def floor(self, case: Case) -> list[float]:
         """The losses of the same steps after the state was put into the target by hand."""
         if case.path not in self._floors:
             self._floors[case.path] = self._ask(case, "by-hand")["losses"]
         return self._floors[case.path]
 
-    def _ask(self, case: Any, variant: str) -> dict[str, Any]:
+    def _ask(self, case: Case, variant: str) -> dict[str, Any]:
         """One line to the worker, and its answer.
 
         Raises:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
-resume: Any = import_module("resume")  # the script beside this one
+import resume_case
+from resume_case import Row
 
 # Target and variant -> title of the column.
 COLUMNS = {
@@ -71,18 +70,18 @@ The run fails if the etui's figure is more than twice as large.
 """
 
 
-def write(page: Path, rows: list[Any], backend: str) -> None:
+def write(page: Path, rows: list[Row], backend: str) -> None:
     """Write the page."""
-    limits = resume.LIMITS
+    limits = resume_case.LIMITS
     names = {"jax": "JAX", "tensorflow": "TensorFlow", "torch": "torch"}
     text = INTRODUCTION.format(
         backend=names[backend],
-        before=resume.BEFORE,
-        after=resume.AFTER,
+        before=resume_case.BEFORE,
+        after=resume_case.AFTER,
         f32=f"{limits['mlp', 'float32']:.0e}",
         f64=f"{limits['mlp', 'float64']:.0e}",
         cnn64=f"{limits['cnn', 'float64']:.0e}",
-        powers=f"{max(resume.FLOORS.values()):.0e}",
+        powers=f"{max(resume_case.FLOORS.values()):.0e}",
     )
     parts = [text]
     for model, title in MODELS.items():
@@ -94,7 +93,7 @@ def write(page: Path, rows: list[Any], backend: str) -> None:
     page.write_text("".join(parts), encoding="utf-8")
 
 
-def _tables(rows: list[Any]) -> Iterator[str]:
+def _tables(rows: list[Row]) -> Iterator[str]:
     """One table for every Keras, one for the others, each with the worst of its faithful figures."""
     for columns in TABLES:
         found = {(row.optimizer, (row.target, row.variant)): row for row in rows}
@@ -103,11 +102,11 @@ def _tables(rows: list[Any]) -> Iterator[str]:
         worst = ["**worst that is faithful**"]
         for column in columns:
             own = [found[name, column] for name in optimizers if (name, column) in found]
-            worst.append(_figures(_worst([row for row in own if row.transfer in resume.FAITHFUL])))
+            worst.append(_figures(_worst([row for row in own if row.transfer in resume_case.FAITHFUL])))
         yield _table(["optimizer", *(COLUMNS[column] for column in columns)], [*lines, worst])
 
 
-def _cell(row: Any) -> str:
+def _cell(row: Row | None) -> str:
     if row is None:
         return ""
     if not row.figures:
@@ -115,15 +114,15 @@ def _cell(row: Any) -> str:
     return f"{row.transfer} {_figures(row.figures, row)}"
 
 
-def _figures(figures: dict[str, float], row: Any = None) -> str:
+def _figures(figures: dict[str, float], row: Row | None = None) -> str:
     found = []
-    for dtype in resume.DTYPES:
+    for dtype in resume_case.DTYPES:
         dagger = "†" if row is not None and dtype in row.floors else ""
         found.append(f"{figures[dtype]:.1e}{dagger}" if dtype in figures else "–")
     return " / ".join(found)
 
 
-def _worst(rows: list[Any]) -> dict[str, float]:
+def _worst(rows: list[Row]) -> dict[str, float]:
     found: dict[str, float] = {}
     for row in rows:
         for dtype, figure in row.figures.items():
@@ -131,19 +130,19 @@ def _worst(rows: list[Any]) -> dict[str, float]:
     return found
 
 
-def _others(rows: list[Any]) -> Iterator[str]:
+def _others(rows: list[Row]) -> Iterator[str]:
     """What is not faithful, with the reason that the report gives; – where there is nothing to go on with."""
     lines = [
         f"- {row.optimizer}, {COLUMNS[row.target, row.variant]}: {row.transfer}, {row.reason}\n"
         for row in rows
-        if row.transfer not in resume.FAITHFUL
+        if row.transfer not in resume_case.FAITHFUL
     ]
     if lines:
         yield "\nWhat is neither exact nor reparametrised, in the report's words (–: no optimizer was made):\n\n"
         yield from lines
 
 
-def _floors(rows: list[Any]) -> Iterator[str]:
+def _floors(rows: list[Row]) -> Iterator[str]:
     """The figures beyond the limit, each with that of the state put by hand."""
     found = {
         (row.optimizer, dtype, row.target): f"{row.figures[dtype]:.1e} / {floor:.1e}"
@@ -161,7 +160,7 @@ def _floors(rows: list[Any]) -> Iterator[str]:
         yield _table(["optimizer", "dtype", *(TARGETS[target] for target in chosen)], lines)
 
 
-def _controls(rows: list[Any]) -> Iterator[str]:
+def _controls(rows: list[Row]) -> Iterator[str]:
     if not rows:
         return
     yield "\n## Controls\n\nTransfers of the first network that are wrong in one thing must be beyond the limits:\n\n"

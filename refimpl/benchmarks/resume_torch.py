@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 import torch
+from resume_case import Case, Result
 
 import etui
-
-resume: Any = import_module("resume")  # the script beside this one
 
 VARIANTS = ("exact", "stock")
 CONTROLS = ("fresh-state", "step-off-by-one", "unscaled-velocity", "stock-epsilon")
@@ -31,14 +29,14 @@ def applies(variant: str, optimizer: str, dtype: str) -> bool:
     )
 
 
-def run(case: Any, variant: str) -> Any:
+def run(case: Case, variant: str) -> Result:
     """Load the module with its optimizer and loss, and train on."""
     report = etui.Report()
     stock = variant in {"stock", "unscaled-velocity", "stock-epsilon"}
     resumed = etui.torch.load(case.path, allow=_LOST if variant == "stock" else (), stock=stock, report=report)
     transfer, reason = _worst(report)
     if resumed.optimizer is None:
-        return resume.Result([], transfer, reason)
+        return Result([], transfer, reason)
     _FAULTS.get(variant, _none)(resumed.optimizer)
     losses = []
     for x, y in case.batches:
@@ -49,7 +47,7 @@ def run(case: Any, variant: str) -> Any:
         resumed.optimizer.step()
         if resumed.scheduler is not None:
             resumed.scheduler.step()
-    return resume.Result(losses, transfer, reason)
+    return Result(losses, transfer, reason)
 
 
 def _worst(report: etui.Report) -> tuple[str, str]:

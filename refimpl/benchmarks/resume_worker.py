@@ -14,10 +14,9 @@ import warnings
 from typing import Any
 
 import numpy as np
+import resume_case
 
 import etui
-
-resume: Any = importlib.import_module("resume")  # the script beside this one
 
 
 def _data(question: dict[str, str]) -> tuple[list[Any], dict[str, Any]]:
@@ -30,10 +29,10 @@ def _data(question: dict[str, str]) -> tuple[list[Any], dict[str, Any]]:
 def by_hand(framework: Any, question: dict[str, str]) -> dict[str, Any]:
     """The further steps with a model that is made here and the source's arrays, without an etui."""
     batches, state = _data(question)
-    net = resume.MODELS[question["model"]][0](framework)
+    net = resume_case.MODELS[question["model"]][0](framework)
     for layer in net.layers:
         layer.set_weights([state[f"weights/{layer.name}/{i}"] for i in range(len(layer.get_weights()))])
-    net.compile(resume.OPTIMIZERS[question["optimizer"]](framework), resume.LOSS)
+    net.compile(resume_case.OPTIMIZERS[question["optimizer"]](framework), resume_case.LOSS)
     net.optimizer.build(net.trainable_variables)
     old = framework.__name__ == "tf_keras"
     # Both keep them in the same order; tf_keras does not count the rate among them.
@@ -49,7 +48,7 @@ def by_hand(framework: Any, question: dict[str, str]) -> dict[str, Any]:
         return {"losses": []}
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
-    return {"losses": resume.keras_losses(net, batches)}
+    return {"losses": resume_case.keras_losses(net, batches)}
 
 
 def _variables(optimizer: Any) -> list[Any]:
@@ -73,7 +72,7 @@ def resumed(framework: Any, question: dict[str, str]) -> dict[str, Any]:
     _fault(net.optimizer, question["variant"])
     batches, _ = _data(question)
     return {
-        "losses": resume.keras_losses(net, batches),
+        "losses": resume_case.keras_losses(net, batches),
         "transfer": transfer,
         "reason": reason,
     }

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from etui._version import SPEC_VERSION, __version__
 
 if TYPE_CHECKING:
-    from etui import jax, keras, torch
+    from etui import jax, keras, signing, torch
     from etui.artifact import open_model as open  # noqa: A004 (etui.open is the name of the public function)
     from etui.canonical.values import (
         AssetRef,
@@ -102,6 +102,7 @@ __all__ = [
     "keras",
     "open",
     "save",
+    "signing",
     "to_core",
     "to_keras",
     "torch",
@@ -149,7 +150,7 @@ _PLACES = {
 
 
 # Modules that are part of the face, imported when they are first used.
-_MODULES = frozenset({"jax", "keras", "torch"})
+_MODULES = frozenset({"jax", "keras", "signing", "torch"})
 
 
 def __getattr__(name: str) -> Any:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 
 from etui import consistency, digest
 from etui.containers import manifest as manifest_container
@@ -12,27 +10,19 @@ from etui.containers.data_parts import DataParts
 from etui.containers.data_writer import DataPlan, Progress, WrittenData, plan_data, rehearse, write_data
 from etui.containers.documents import DOCUMENTS
 from etui.containers.manifest import Manifest, PartEntry
+from etui.document_digests import DocumentDigests
 from etui.errors import error
+from etui.garbage import no_garbage
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.model import Blob, Model, Native
+from etui.shortage import shortage
 from etui.storage import Location, Target, create_artifact, open_artifact
 from etui.storage.base import ArtifactReader, ArtifactWriter, ByteSource, Form
 
 __all__ = ["Location", "load", "open_model", "save_model", "write"]
 
 
-@contextmanager
-def _no_garbage() -> Iterator[None]:
-    """Keep Python from looking for cycles again and again while documents of many objects, and no cycle, are made."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
+@shortage()
 def open_model(location: Location, *, verify: bool = True, limits: Limits = DEFAULT_LIMITS) -> Model:
     """Open an artifact: read and check its documents, and no tensor.
 
@@ -43,7 +33,7 @@ def open_model(location: Location, *, verify: bool = True, limits: Limits = DEFA
 
     Raises:
         RejectError: the artifact breaks a clause of SPEC.md.
-        StorageError: it cannot be read.
+        StorageError: it cannot be read; ``out-of-memory``.
     """
     reader = open_artifact(location, limits)
     try:
@@ -53,19 +43,20 @@ def open_model(location: Location, *, verify: bool = True, limits: Limits = DEFA
         raise
 
 
-@_no_garbage()
+@no_garbage()
 def load(reader: ArtifactReader, *, verify: bool = True, limits: Limits = DEFAULT_LIMITS) -> Model:
     """The model of an artifact whose storage is open; it closes the storage when it is closed."""
     data = _read_document(reader.source(manifest_container.DOCUMENT), manifest_container.DOCUMENT, limits)
     manifest = manifest_container.decode(data, limits)
     reader.check_members({name: entry.size for name, entry in manifest.parts.items()})
     documents = {}
-    for name, entry in manifest.parts.items():
-        if name in DOCUMENTS:
-            documents[name] = _read_document(reader.source(name), name, limits)
-            _check_digest(documents[name], entry, name)
     parts = DataParts(reader, manifest.data_parts(), verify=verify, limits=limits)
-    model = _decode(documents, manifest, parts, limits)
+    with DocumentDigests() as digests:
+        for name, entry in manifest.parts.items():
+            if name in DOCUMENTS:
+                documents[name] = _read_document(reader.source(name), name, limits)
+                digests.add(name, documents[name], entry.digest or "")
+        model = _decode(documents, manifest, parts, limits)
     parts.check_claimed()
     model.manifest, model.digest, model.closing = manifest, digest.of(data), reader.close
     _attach_blobs(model, manifest, reader)
@@ -81,13 +72,6 @@ def _read_document(source: ByteSource, name: str, limits: Limits) -> bytes:
     if source.size > limits.document_bytes:
         raise error("limit-document", where=name, found=f"{source.size} bytes")
     return source.read(0, source.size)
-
-
-def _check_digest(content: bytes, entry: PartEntry, name: str) -> None:
-    expected = entry.digest or ""
-    found = digest.of(content, expected.partition(":")[0])
-    if found != expected:
-        raise error("digest-mismatch", where=name, found=f"{found}, not {expected}")
 
 
 def _decode(documents: Mapping[str, bytes], manifest: Manifest, parts: DataParts, limits: Limits) -> Model:
@@ -197,7 +181,7 @@ def write(
     return digest.of(data)
 
 
-@_no_garbage()
+@no_garbage()
 def _rehearse(model: Model, plans: Mapping[str, DataPlan], fresh: set[str], limits: Limits) -> None:
     """Read the documents as a reader will, before any data is written: a writer never makes what a reader refuses."""
     written = {role: rehearse(plan) for role, plan in plans.items()}
@@ -223,7 +207,7 @@ def _blobs(model: Model) -> Iterator[tuple[str, str, Blob]]:
     yield from sorted(found, key=lambda item: item[0])
 
 
-@_no_garbage()
+@no_garbage()
 def _encode(model: Model, written: Mapping[str, WrittenData]) -> dict[str, bytes]:
     return {
         document.name: document.encode(container, written[document.role].placed, model.version)
@@ -250,8 +234,8 @@ def _describe_natives(model: Model, fresh: set[str], parts: Mapping[str, PartEnt
         entry.framework, entry.framework_version = native.framework, native.framework_version
         current = parts if name in fresh else {}
         entry.bindings = {
-            document: (document in current and current[document].digest) or text
-            for document, text in native.bindings.items()
+            document: (document in current and current[document].digest) or native.bindings[document]
+            for document in native.bindings
         }
 
 

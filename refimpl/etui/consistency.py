@@ -12,6 +12,7 @@ from etui.containers import optimizer as optimizer_container
 from etui.containers import state as state_container
 from etui.containers import training as training_container
 from etui.containers.tensor_index import features
+from etui.containers.weights import Weights
 from etui.core.check import check as check_core
 from etui.errors import error, shown
 from etui.model import Model
@@ -46,7 +47,7 @@ def _check_references(model: Model) -> None:
                 raise error("reference-missing", where=where, found=f"variable {shown(target)}")
     for place, one in model.optimizer.walk() if model.optimizer is not None else ():
         for path in one.variables():
-            if path not in model.weights.variables:
+            if not model.weights.has_variable(path):
                 where = f"{optimizer_container.DOCUMENT} at {place}/groups"
                 raise error("reference-missing", where=where, found=f"variable {shown(path)}")
 
@@ -84,6 +85,8 @@ def required_features(model: Model) -> list[str]:
     """The features of SPEC.md chapter 18.2 that a model uses, sorted (M-4)."""
     found: set[str] = set()
     for document, container in model.documents():
+        if isinstance(container, Weights) and container.all_plain:
+            continue
         for _, tensor in document.tensors(container):
             # Most tensors are plain and in one piece, and use none.
             if tensor.encoding is not None or len(tensor.pieces) > 1:

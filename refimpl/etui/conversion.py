@@ -15,6 +15,8 @@ from etui.limits import DEFAULT_LIMITS, Limits
 from etui.locating import naming
 from etui.model import Blob, Model
 from etui.report import CHANGED, LOST, OUTSIDE, Entry, Report
+from etui.shortage import shortage
+from etui.storage.isolating import isolation
 
 StrPath = str | os.PathLike[str]
 
@@ -22,6 +24,7 @@ StrPath = str | os.PathLike[str]
 _DIALECTS = ("keras", "tf_keras")
 
 
+@shortage()
 def read(
     source: StrPath,
     *,
@@ -29,6 +32,7 @@ def read(
     native: bool = True,
     limits: Limits = DEFAULT_LIMITS,
     config: StrPath | None = None,
+    isolate: bool = True,
 ) -> tuple[Model, Bridge]:
     """Read a model, which the caller closes, from a file or folder of any known format, told by its content.
 
@@ -38,6 +42,9 @@ def read(
         native: keep the source framework's own documents.
         limits: refuse what is beyond these.
         config: a file of any known format whose config is that of the model, for a source that has none of its own.
+        isolate: let libhdf5 read the structure of HDF5 in a process of its own, in which it can open no other file, and
+            whose memory and time are bounded; without it, a damaged file can end or stop this process. Where the
+            system cannot hand open files to another process, this has no effect.
 
     Returns:
         The model and the bridge of its format.
@@ -47,10 +54,16 @@ def read(
             ``config-source``, the file for it has none.
         RejectError: the content is refused.
         MissingExtraError: the format needs an optional dependency that is not installed.
-        StorageError: it cannot be read.
+        StorageError: it cannot be read; ``out-of-memory``.
     """
+    with isolation(isolate):
+        return _read(source, Report() if report is None else report, native=native, limits=limits, config=config)
+
+
+def _read(
+    source: StrPath, account: Report, *, native: bool, limits: Limits, config: StrPath | None
+) -> tuple[Model, Bridge]:
     bridge = bridges.of_source(source)
-    account = Report() if report is None else report
     options: dict[str, Any] = {}
     assets: dict[str, Blob] = {}
     if config is not None:
@@ -75,7 +88,7 @@ def _config_of(path: StrPath, report: Report, limits: Limits) -> tuple[Any, dict
     from etui.bridges.keras.config_source import config_of
 
     account = Report()
-    model, _ = read(path, report=account, native=False, limits=limits)
+    model, _ = _read(path, account, native=False, limits=limits, config=None)
     with model, naming(os.fspath(path)):
         found = config_of(in_vocabulary(model, "keras", account))
         assets = {part: Blob.of(blob.read(), blob.media_type) for part, blob in model.assets.items()}
@@ -83,6 +96,7 @@ def _config_of(path: StrPath, report: Report, limits: Limits) -> tuple[Any, dict
     return found, assets
 
 
+@shortage()
 def convert(
     source: StrPath,
     target: StrPath,
@@ -98,6 +112,7 @@ def convert(
     progress: Progress | None = None,
     limits: Limits = DEFAULT_LIMITS,
     report: Report | None = None,
+    isolate: bool = True,
 ) -> Report:
     """Convert a model; what is at the target stays until the new file is whole.
 
@@ -116,6 +131,7 @@ def convert(
         progress: called while data is written, as (part name, bytes done, bytes in all).
         limits: refuse what is beyond these.
         report: is filled instead of a new one, so that the account is at hand even if the conversion is refused.
+        isolate: as `read` takes it.
 
     Returns:
         The account of every item in the source and of what became of it.
@@ -126,7 +142,8 @@ def convert(
         TransferError: ``not-complete``; the target is as it was.
         RejectError: the source is refused, or the model breaks a clause of SPEC.md.
         MissingExtraError: a format needs an optional dependency that is not installed.
-        StorageError: ``target-not-etui``, ``target-other-format``, ``storage-failed``; the target is as it was.
+        StorageError: ``target-not-etui``, ``target-other-format``, ``storage-failed``, ``out-of-memory``; the target is
+            as it was.
     """
     account = Report() if report is None else report
     account.source, account.target = os.fspath(source), os.fspath(target)
@@ -140,7 +157,7 @@ def convert(
     _check_target(writer, target)
     reading, writing = Report(account.source), Report(account.source)
     try:
-        model, _ = read(source, report=reading, native=native, limits=limits, config=config)
+        model, _ = read(source, report=reading, native=native, limits=limits, config=config, isolate=isolate)
         with model, naming(account.source):
             if strict:
                 reading.require_complete()

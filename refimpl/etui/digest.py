@@ -23,7 +23,8 @@ class Hasher(Protocol):
         """The digest of all bytes taken, in lowercase hex."""
 
 
-_ALGORITHMS: dict[str, tuple[Callable[[], Hasher], int]] = {"sha256": (hashlib.sha256, 64)}
+# The constructors, which take first bytes as hashlib's do, and the numbers of hex digits.
+_ALGORITHMS: dict[str, tuple[Callable[..., Hasher], int]] = {"sha256": (hashlib.sha256, 64)}
 
 
 def new(algorithm: str = DEFAULT_ALGORITHM) -> Hasher:
@@ -32,16 +33,18 @@ def new(algorithm: str = DEFAULT_ALGORITHM) -> Hasher:
     Raises:
         UnsupportedError: ``digest-algorithm``, the algorithm is not known.
     """
+    return _constructor(algorithm)()
+
+
+def of(data: bytes | bytearray | memoryview, algorithm: str = DEFAULT_ALGORITHM) -> str:
+    """The digest string of `data`."""
+    return f"{algorithm}:{_constructor(algorithm)(data).hexdigest()}"
+
+
+def _constructor(algorithm: str) -> Callable[..., Hasher]:
     if algorithm not in _ALGORITHMS:
         raise error("digest-algorithm", found=shown(algorithm), hint=f"Known: {', '.join(_ALGORITHMS)}.")
-    return _ALGORITHMS[algorithm][0]()
-
-
-def of(data: bytes | memoryview, algorithm: str = DEFAULT_ALGORITHM) -> str:
-    """The digest string of `data`."""
-    hasher = new(algorithm)
-    hasher.update(data)
-    return f"{algorithm}:{hasher.hexdigest()}"
+    return _ALGORITHMS[algorithm][0]
 
 
 def parse(text: object, where: str) -> tuple[str, str]:

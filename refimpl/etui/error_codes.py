@@ -25,6 +25,7 @@ class ErrorCode:
 _JSON = "Re-encode the document with a canonical JSON writer (RFC 8785)."
 _MSGPACK = "Re-encode the document with a canonical MessagePack writer (chapter 4)."
 _COPY = "Get the artifact again: this copy is damaged or incomplete."
+_BOTH = "Get the artifact and its signature again, from whom you have the key."
 _WRITE = "Write the artifact again with `etui convert`."
 _REPORT = "Report it to the author of the software that wrote the artifact."
 _LIMIT = "If the file is trusted, raise the limit; a limit of SPEC.md itself cannot be raised."
@@ -34,6 +35,7 @@ _REPLACE = "Remove it, or choose another place."
 _CALLER = "Change the call."
 _LIVE_CODE = "`etui inspect` and `etui convert` take the file as data."
 _CORE = "See annex J, and `etui.core.vocabulary.ops()`."
+_KEY = "Use an elliptic-curve key in PEM form, of P-256, P-384 or P-521."
 _LIVE_CUSTOM = "Pass it in `custom_objects`, or register it; `etui inspect` and `etui convert` need no classes."
 
 _ROWS: dict[str, tuple[str, str | None, str, str]] = {
@@ -68,6 +70,10 @@ _ROWS: dict[str, tuple[str, str | None, str, str]] = {
     "digest-form": ("invalid", "H-1", "not a digest", "Write `sha256:` and 64 lowercase hex digits."),
     "digest-algorithm": ("unsupported", "H-3", "an unknown digest algorithm", _NEWER),
     "digest-mismatch": ("integrity", "H-5", "bytes that do not have their digest", _COPY),
+    "signature-form": ("malformed", "H-9", "not a signature of an artifact", "Sign the artifact with `etui sign`."),
+    "signature-key": ("integrity", "H-10", "a signature by another key", "Get the public key of whoever signed it."),
+    "signature-invalid": ("integrity", "H-10", "a signature that the key does not confirm", _BOTH),
+    "signature-identity": ("integrity", "H-11", "a signature of something else", _BOTH),
     # 7 Parts
     "part-name": ("unsafe", "P-1", "an illegal part name", "Do not extract it with other tools either."),
     "part-collision": ("unsafe", "P-3", "two part names that a file system may take as one", _RENAME),
@@ -254,6 +260,7 @@ _ROWS: dict[str, tuple[str, str | None, str, str]] = {
     "orbax-leaf": ("unsupported", "JX-86", "a leaf of an Orbax checkpoint that is not read", _REPORT),
     # The library's own
     "storage-failed": ("storage", None, "the file system refused", "Mend the reason and try again."),
+    "out-of-memory": ("storage", None, "memory that the system does not give", "Give the process more memory."),
     "target-not-etui": ("storage", None, "not an etui, so not replaced", _REPLACE),
     "target-other-format": ("storage", None, "a file of another format, so not replaced", _REPLACE),
     "not-complete": (
@@ -269,7 +276,13 @@ _ROWS: dict[str, tuple[str, str | None, str, str]] = {
     "tensor-promise": ("usage", None, "a tensor that is not what was promised", _CALLER),
     "format-unknown": ("usage", None, "a file of no format that is known here", "See `etui formats`."),
     "command-usage": ("usage", None, "a command that cannot be run like this", "See `etui --help`."),
+    "signature-missing": ("storage", None, "no signature there", "Name the file with `--signature` (`signature=`)."),
+    "signature-target": ("storage", None, "a file that is no signature, so not replaced", _REPLACE),
+    "signature-place": ("usage", None, "a signature inside of what it signs", "Put it beside the artifact."),
+    "signing-key": ("usage", None, "not the key that is needed", _KEY),
+    "signing-password": ("usage", None, "a key that this password does not open", "Name a file that holds it."),
     "extra-yaml": ("extra", None, "PyYAML is not installed", 'Run `pip install "etui[yaml]"`.'),
+    "extra-sign": ("extra", None, "model-signing is not installed", 'Run `pip install "etui[sign]"`.'),
     "extra-hdf5": ("extra", None, "h5py is not installed", 'Run `pip install "etui[hdf5]"`.'),
     "bundle-target-dtype": ("transfer", None, "a dtype that a tensor bundle does not have", "Convert the weights."),
     "checkpoint-objects": ("transfer", None, "facts of a checkpoint's objects in another form", "Read it again."),

@@ -6,24 +6,24 @@ callables. Both are written by `etui.save`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 from etui import digest
 from etui._version import SPEC_VERSION
 from etui.containers.config import Config
-from etui.containers.data_parts import Chunk
 from etui.containers.documents import DOCUMENTS, Document
 from etui.containers.manifest import Manifest
 from etui.containers.optimizer import OptimizerState
 from etui.containers.state import State
-from etui.containers.tensor_index import Placed
 from etui.containers.tensors import Tensor
 from etui.containers.training import Training
 from etui.containers.weights import Weights
 from etui.errors import error
+from etui.fingerprints import Bindings, Fingerprint
 from etui.report import Report
 from etui.storage.base import ByteSource
 from etui.storage.sources import BytesSource
@@ -89,15 +89,6 @@ class Native:
     bindings: Mapping[str, str] = field(default_factory=dict)
 
 
-def _by_content(tensors: Iterable[tuple[str, Tensor]]) -> Placed:
-    """Chunks that say what the tensors hold and not where it is."""
-    placed = {}
-    for name, tensor in tensors:
-        for physical, plain in tensor.physical(name):
-            placed[physical] = tuple(Chunk("", "", piece.digest(), piece.offset, piece.shape) for piece in plain.pieces)
-    return placed
-
-
 @dataclass(slots=True)
 class Model:
     """Everything that an artifact holds; what is `None` or empty is not there.
@@ -161,19 +152,33 @@ class Model:
 
         Data in memory is hashed for it, and data that is made on demand is made.
         """
+        found = self._fingerprint(document)
+        return None if found is None else found.text
+
+    def _fingerprint(self, document: str) -> Fingerprint | None:
         for kind, container in self.documents():
             if kind.name == document:
-                return digest.of(kind.encode(container, _by_content(kind.tensors(container)), self.version))
+                encode = partial(kind.encode, container, version=self.version)
+                return Fingerprint(encode, kind.tensors(container))
         return None
 
     def bind(self, blob: Blob, framework: str, framework_version: str | None, *documents: str) -> Native:
-        """A native document from which the named neutral documents, as they are now, were translated."""
-        prints = {name: self.fingerprint(name) for name in documents}
-        return Native(blob, framework, framework_version, {name: text for name, text in prints.items() if text})
+        """A native document from which the named neutral documents, as they are now, were translated.
+
+        Data that lies in another format's file is not read for it.
+        """
+        prints = {name: self._fingerprint(name) for name in documents}
+        return Native(blob, framework, framework_version, Bindings({name: one for name, one in prints.items() if one}))
 
     def is_fresh(self, native: Native) -> bool:
         """Whether the neutral documents are still those that the native one was translated to (N-3, N-5)."""
-        return bool(native.bindings) and all(self.fingerprint(name) == text for name, text in native.bindings.items())
+        return bool(native.bindings) and all(self._holds(native.bindings, name) for name in native.bindings)
+
+    def _holds(self, bindings: Mapping[str, str], name: str) -> bool:
+        now = self._fingerprint(name)
+        if now is None:
+            return False
+        return bindings.holds(name, now) if isinstance(bindings, Bindings) else bindings[name] == now.text
 
     def native_document(self, name: str, report: Report | None = None) -> bytes | None:
         """The bytes of a native document that may be used, or `None` if it is absent or stale.

@@ -16,6 +16,7 @@ _PATH = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*+")
 _ESCAPED = re.compile(rf"[%{_FORBIDDEN}]")
 _ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _UTF8_BYTES = 4  # at most, per character
+_FORBIDDEN_IN_ASCII = bytes([*range(0x20), 0x7F, *b"\\#@"])
 
 
 def check_path(path: object, where: str, limits: Limits = DEFAULT_LIMITS) -> str:
@@ -34,6 +35,28 @@ def check_path(path: object, where: str, limits: Limits = DEFAULT_LIMITS) -> str
     if _PATH.fullmatch(path) is None:
         raise error("path-form", where=where, found=shown(path))
     return path
+
+
+def all_sound(paths: Collection[str], limits: Limits = DEFAULT_LIMITS) -> bool:
+    """Whether `check_path` accepts each of many paths, found out for all at once; `False` may also mean not sure."""
+    try:
+        joined = "/".join(["", *paths, ""]).encode()
+    except UnicodeEncodeError:
+        return False
+    return (
+        # Neither an empty segment nor a dot or two, and no forbidden character; DEL and those below are ASCII.
+        b"//" not in joined
+        and not (b"." in joined and (b"/./" in joined or b"/../" in joined))
+        and len(joined.translate(None, _FORBIDDEN_IN_ASCII)) == len(joined)
+        and _short(paths, joined, limits)
+    )
+
+
+def _short(paths: Collection[str], joined: bytes, limits: Limits) -> bool:
+    longest = max(map(len, paths), default=0) * (1 if joined.isascii() else _UTF8_BYTES)
+    if longest <= min(limits.path_bytes, limits.segment_bytes):
+        return True
+    return longest <= limits.path_bytes and max(map(len, joined.split(b"/"))) <= limits.segment_bytes
 
 
 def _check_lengths(path: str, where: str, limits: Limits) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any, cast
+from functools import partial
+from typing import Any, NamedTuple, cast
 
 from etui import artifact, digest, schemas
 from etui._version import SPEC_VERSION
@@ -16,11 +18,14 @@ from etui.containers.data_writer import Progress
 from etui.containers.manifest import Manifest
 from etui.containers.tensors import Stored, Tensor
 from etui.errors import EtuiError, RejectError, error
+from etui.garbage import no_garbage
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.locating import naming
-from etui.model import Model
+from etui.model import Blob, Model
+from etui.shortage import shortage
 from etui.storage import open_artifact
 from etui.storage.base import ArtifactReader
+from etui.storage.digesting import INLINE_BYTES, JOB_BYTES, digest_threads
 
 # Encodings whose content has rules of its own (W-18, W-19); the others are right if their components are.
 _WITH_CONTENT_RULES = frozenset({"packed4", "string"})
@@ -117,10 +122,11 @@ class Validation:
         }
 
 
+@shortage()
 def verify(location: Location, *, progress: Progress | None = None, limits: Limits = DEFAULT_LIMITS) -> Verification:
     """Check every byte of an artifact: container, documents, headers, each tensor's digest and content, other parts.
 
-    Plain tensors are hashed where they are mapped, without a copy.
+    Plain tensors are hashed where they are mapped, without a copy, by several threads.
 
     Args:
         location: a path of either form, the bytes of a packed artifact, or part name -> bytes.
@@ -129,13 +135,17 @@ def verify(location: Location, *, progress: Progress | None = None, limits: Limi
 
     Raises:
         RejectError: the artifact breaks a clause of SPEC.md, or a byte was changed.
-        StorageError: it cannot be read.
+        StorageError: it cannot be read; ``out-of-memory``.
     """
     with naming(_text(location)), open_artifact(location, limits) as reader:
         model, manifest = _load(reader, limits)
-        reader.verify_container(manifest.parts.keys())
-        _data_parts(model, manifest, reader, limits).check_all()
-        tensors = _verify_data(model, progress)
+        container = partial(reader.verify_container, manifest.parts.keys())
+        try:
+            _data_parts(model, manifest, reader, limits).check_all()
+        except RejectError:
+            container()  # its fault comes first, if it has one
+            raise
+        tensors = _verify_data(model, container, progress)
         sizes = reader.names()
         return Verification(
             reader.location,
@@ -149,38 +159,98 @@ def verify(location: Location, *, progress: Progress | None = None, limits: Limi
         )
 
 
-def _verify_data(model: Model, progress: Progress | None) -> int:
-    """Check each tensor and each part that is no document; return the number of stored tensors."""
-    blobs = [*model.assets.items(), *model.programs.items()]
-    blobs += [(name, native.blob) for name, native in model.native.items()]
-    named = [(name, tensor) for _, name, tensor in model.stored_tensors()]
-    total = sum(tensor.nbytes for _, tensor in named) + sum(blob.size for _, blob in blobs)
+class _Check(NamedTuple):
+    """A tensor or a part to be checked: what it is called, its bytes, and what checks them.
+
+    Attributes:
+        digests: checks the stored bytes in any thread, and returns the number of stored tensors.
+        content: checks what the bytes mean, after that.
+    """
+
+    name: str
+    size: int
+    digests: Callable[[], int]
+    content: Callable[[], object]
+
+
+@no_garbage()
+def _verify_data(model: Model, container: Callable[[], None], progress: Progress | None) -> int:
+    """Check each tensor and each part that is no document, and the container meanwhile.
+
+    The fault that is reported is the first in order: the container's, then that of the first tensor or part.
+
+    Returns:
+        The number of stored tensors.
+    """
+    checks = _checks(model)
+    total = sum(check.size for check in checks)
     done = count = 0
-    for name, tensor in named:
-        count += _verify_tensor(tensor)
-        done += tensor.nbytes
-        if progress is not None:
-            progress(name, done, total)
-    for name, blob in blobs:
-        try:
-            blob.view()
-        except RejectError as fault:
-            raise error(fault.code, where=name, found=fault.found) from fault
-        done += blob.size
-        if progress is not None:
-            progress(name, done, total)
+    with digest_threads() as threads:
+        started = []
+        for batch in _batches(checks):
+            large = max(check.size for check in batch) > INLINE_BYTES
+            started.append((batch, threads.submit(_verify_digests, batch) if large else None))
+        container()
+        for batch, job in started:
+            count += job.result() if job else _verify_digests(batch)
+            for check in batch:
+                check.content()
+                done += check.size
+                if progress is not None:
+                    progress(check.name, done, total)
     return count
 
 
+def _checks(model: Model) -> list[_Check]:
+    checks = [
+        _Check(name, tensor.nbytes, partial(_verify_tensor, tensor), partial(_verify_content, tensor))
+        for _, name, tensor in model.stored_tensors()
+    ]
+    blobs = [*model.assets.items(), *model.programs.items()]
+    blobs += [(name, native.blob) for name, native in model.native.items()]
+    checks += [_Check(name, blob.size, partial(_verify_blob, name, blob), lambda: None) for name, blob in blobs]
+    return checks
+
+
+def _batches(checks: Iterable[_Check]) -> Iterator[list[_Check]]:
+    """The checks in groups that are worth a thread's while."""
+    batch: list[_Check] = []
+    size = 0
+    for check in checks:
+        batch.append(check)
+        size += check.size
+        if size >= JOB_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _verify_digests(batch: Iterable[_Check]) -> int:
+    return sum(check.digests() for check in batch)
+
+
 def _verify_tensor(tensor: Tensor) -> int:
-    if tensor.encoding in _WITH_CONTENT_RULES:
-        tensor.numpy(verify=True)
-        return sum(len(part.pieces) for _, part in tensor.physical(""))
-    if tensor.encoding is not None:
-        return sum(_verify_tensor(part) for part in tensor.components.values())
-    for piece in tensor.pieces:
+    pieces = [piece for _, plain in tensor.physical("") for piece in plain.pieces]
+    for piece in pieces:
         piece.source.array(verify=True)
-    return len(tensor.pieces)
+    return len(pieces)
+
+
+def _verify_content(tensor: Tensor) -> None:
+    if tensor.encoding in _WITH_CONTENT_RULES:
+        tensor.numpy()
+    else:
+        for part in tensor.components.values():
+            _verify_content(part)
+
+
+def _verify_blob(name: str, blob: Blob) -> int:
+    try:
+        blob.view()
+    except RejectError as fault:
+        raise error(fault.code, where=name, found=fault.found) from fault
+    return 0
 
 
 def _load(reader: ArtifactReader, limits: Limits) -> tuple[Model, Manifest]:
@@ -188,6 +258,7 @@ def _load(reader: ArtifactReader, limits: Limits) -> tuple[Model, Manifest]:
     return model, cast(Manifest, model.manifest)  # what was loaded has one
 
 
+@no_garbage()
 def _data_parts(model: Model, manifest: Manifest, reader: ArtifactReader, limits: Limits) -> DataParts:
     """The data parts as the documents claim them; all of them unclaimed if no document has a tensor."""
     for _, _, tensor in model.stored_tensors():
@@ -198,6 +269,7 @@ def _data_parts(model: Model, manifest: Manifest, reader: ArtifactReader, limits
     return DataParts(reader, manifest.data_parts(), verify=True, limits=limits)
 
 
+@shortage()
 def validate(location: Location, *, limits: Limits = DEFAULT_LIMITS) -> Validation:
     """Check the structure of an artifact: everything but the bytes of its tensors, assets and other files.
 

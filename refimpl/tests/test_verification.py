@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json as plain_json
+import threading
 import tracemalloc
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -321,3 +322,88 @@ def test_a_newer_document_is_noted_as_unchecked() -> None:
     found = etui.validate({**newer, "manifest.json": json.encode(manifest)})
     assert found.faults == []
     assert len(found.notes) == 2
+
+
+def of_all_sizes() -> etui.Model:
+    """Tensors that threads hash alone, together, and that no thread hashes, in turn, and an asset."""
+    weights = etui.Weights()
+    for number, size in enumerate([10, 50_000, 2_000_000, 20, 700_000, 60_000, 1_500_000]):
+        array = np.full(size, number, np.uint8)
+        weights.add(f"t{number}", etui.Tensor.of(array), role="kernel")
+    return etui.Model(weights=weights, assets={"assets/last.bin": etui.Blob.of(bytes(1_200_000))})
+
+
+def damaged(path: Path, *numbers: int) -> None:
+    """Change the last byte of some of those tensors in a folder."""
+    data = bytearray((path / "weights.safetensors").read_bytes())
+    for number in numbers:
+        data[data.rindex(bytes([number]) * 10) + 9] ^= 1
+    (path / "weights.safetensors").write_bytes(data)
+
+
+@pytest.mark.clause("H-7")
+@pytest.mark.parametrize("numbers", [(0, 6), (2, 3), (1, 2), (4, 5, 6), (5,), (6,)])
+def test_the_first_fault_in_order_is_reported(numbers: tuple[int, ...], tmp_path: Path) -> None:
+    """Of several damaged tensors the first is named, however many threads look for them, each time."""
+    etui.save(of_all_sizes(), tmp_path / "d", form="directory")
+    damaged(tmp_path / "d", *numbers)
+    asset = tmp_path / "d/assets/last.bin"
+    asset.write_bytes(flipped(asset.read_bytes(), 0))
+    for _ in range(5):
+        with pytest.raises(etui.IntegrityError, match=f"tensor 't{numbers[0]}'"):
+            etui.verify(tmp_path / "d")
+
+
+@pytest.mark.clause("H-7")
+def test_a_fault_of_the_container_comes_before_those_of_tensors(tmp_path: Path) -> None:
+    """A surplus file and a wrong CRC-32 are reported before a tensor, and before a header, that was changed."""
+    etui.save(of_all_sizes(), tmp_path / "d", form="directory")
+    for at in (-1, 9):
+        etui.save(of_all_sizes(), tmp_path / "d", form="directory")
+        part = tmp_path / "d/weights.safetensors"
+        data = part.read_bytes()
+        part.write_bytes(flipped(data, len(data) + at if at < 0 else at))
+        with pytest.raises(etui.IntegrityError, match="digest-mismatch"):
+            etui.verify(tmp_path / "d")
+        (tmp_path / "d/more.txt").write_bytes(b"")
+        with pytest.raises(etui.InvalidError, match="part-unlisted"):
+            etui.verify(tmp_path / "d")
+        (tmp_path / "d/more.txt").unlink()
+    etui.save(of_all_sizes(), tmp_path / "p.etui")
+    data = (tmp_path / "p.etui").read_bytes()
+    with pytest.raises(etui.RejectError, match="zip-crc"):
+        etui.verify(flipped(data, data.rindex(bytes([2]) * 10)))
+
+
+@pytest.mark.library
+def test_a_verification_that_fails_leaves_no_thread(tmp_path: Path) -> None:
+    """Threads end with the call, also where it is left by an exception of the caller's progress."""
+    etui.save(of_all_sizes(), tmp_path / "d", form="directory")
+    before = threading.active_count()
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        etui.verify(tmp_path / "d", progress=stop)
+    assert threading.active_count() == before
+    damaged(tmp_path / "d", 2)
+    with pytest.raises(etui.IntegrityError):
+        etui.verify(tmp_path / "d")
+    assert threading.active_count() == before
+
+
+@pytest.mark.clause("H-7")
+def test_damage_is_not_written_again(tmp_path: Path) -> None:
+    """Saving what was opened without checks refuses a damaged tensor of any size, and the target stays as it was."""
+    etui.save(of_all_sizes(), tmp_path / "d", form="directory")
+    etui.save(tiny(), tmp_path / "target.etui")
+    earlier = (tmp_path / "target.etui").read_bytes()
+    for number in (0, 1, 2, 6):
+        etui.save(of_all_sizes(), tmp_path / "d", form="directory")
+        damaged(tmp_path / "d", number)
+        opened = etui.open(tmp_path / "d", verify=False)
+        with opened, pytest.raises(etui.IntegrityError, match=f"tensor 't{number}'"):
+            etui.save(opened, tmp_path / "target.etui")
+        assert (tmp_path / "target.etui").read_bytes() == earlier
+        assert [path.name for path in tmp_path.iterdir() if "tmp" in path.name] == []

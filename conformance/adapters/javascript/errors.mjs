@@ -3,11 +3,13 @@
 const CLASSES = {
   malformed: [
     'json-encoding', 'json-syntax', 'json-surrogate', 'json-depth', 'msgpack-syntax', 'msgpack-encoding',
-    'msgpack-depth', 'zip-truncated', 'zip-layout', 'safetensors-header',
+    'msgpack-depth', 'signature-form', 'zip-truncated', 'zip-layout', 'safetensors-header',
   ],
   unsupported: ['feature-unknown', 'version-unsupported', 'digest-algorithm', 'op-unknown'],
   limit: ['value-limit'],
-  integrity: ['digest-mismatch', 'part-missing', 'part-size', 'zip-crc'],
+  integrity: [
+    'digest-mismatch', 'signature-key', 'signature-invalid', 'signature-identity', 'part-missing', 'part-size', 'zip-crc',
+  ],
   unsafe: ['part-name', 'part-collision', 'part-not-a-file'],
 };
 

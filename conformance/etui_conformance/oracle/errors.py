@@ -9,10 +9,10 @@ ErrorClass = Literal["malformed", "invalid", "unsupported", "limit", "integrity"
 
 _CLASSES: dict[ErrorClass, str] = {
     "malformed": "json-encoding json-syntax json-surrogate json-depth msgpack-syntax msgpack-encoding msgpack-depth "
-    "zip-truncated zip-layout safetensors-header",
+    "signature-form zip-truncated zip-layout safetensors-header",
     "unsupported": "feature-unknown version-unsupported digest-algorithm op-unknown",
     "limit": "value-limit",
-    "integrity": "digest-mismatch part-missing part-size zip-crc",
+    "integrity": "digest-mismatch signature-key signature-invalid signature-identity part-missing part-size zip-crc",
     "unsafe": "part-name part-collision part-not-a-file",
 }
 _BY_CODE: dict[str, ErrorClass] = {code: name for name, codes in _CLASSES.items() for code in codes.split()}

@@ -127,6 +127,8 @@ def read_end(data: Archive, at: str) -> End:
         end = _read_end_64(data, locator, at)
     if has_64 != end.is_large:
         raise Refusal("zip-zip64", at, "end records of zip64 " + ("without need" if has_64 else "that are not there"))
+    if end.offset + end.size > len(data):  # or it may be beyond 64 bits, which no record has room for
+        raise Refusal("zip-layout", at, "a directory that ends beyond the file")
     records = end_records(end)
     if end.offset + end.size + len(records) != len(data):
         raise Refusal("zip-layout", at, "end records that do not follow the directory")

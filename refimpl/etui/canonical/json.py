@@ -149,7 +149,7 @@ def _decoded(data: bytes, where: str) -> str:
         start = cause.start
     odd = data[start : start + 3]
     # A surrogate in three bytes breaks J-1 and J-5; the latter's code says more.
-    surrogate = len(odd) == 3 and odd[0] == 0xED and odd[1] >= 0xA0 and 0x80 <= odd[2] <= 0xBF
+    surrogate = len(odd) == 3 and odd[0] == 0xED and 0xA0 <= odd[1] <= 0xBF and 0x80 <= odd[2] <= 0xBF
     code = "json-surrogate" if surrogate else "json-encoding"
     raise error(code, where=f"{where}, byte {start}", found=f"the bytes {odd.hex(' ')}")
 

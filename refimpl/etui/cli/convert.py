@@ -12,6 +12,7 @@ from etui._version import SPEC_VERSION
 from etui.artifact import open_model
 from etui.bridges.own import VOCABULARIES
 from etui.cli.interruption import interruptible
+from etui.cli.isolating import isolation_argument
 from etui.cli.outcome import GOOD, Outcome
 from etui.cli.screen import Screen, progress_bar
 from etui.cli.sizes import parse_size
@@ -38,6 +39,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lenient", action="store_true", help="write DST even if something is lost")
     parser.add_argument("--shard-size", metavar="SIZE", type=parse_size, help="cut data into parts of at most 2GB, say")
     parser.add_argument("--no-native", action="store_true", help="leave the source framework's own documents out")
+    isolation_argument(parser)
 
 
 def run(options: argparse.Namespace) -> Outcome:
@@ -58,6 +60,7 @@ def run(options: argparse.Namespace) -> Outcome:
                 vocabulary=options.vocabulary,
                 progress=progress,
                 report=report,
+                isolate=not options.no_isolate,
             )
     except TransferError:
         _write_report(options.report, report)

@@ -11,6 +11,7 @@ from typing import Any
 
 from etui import conversion
 from etui.cli.inspection import inspect_model
+from etui.cli.isolating import isolation_argument
 from etui.cli.outcome import GOOD, Outcome
 from etui.cli.screen import Screen
 from etui.cli.sizes import counted, size_text
@@ -25,12 +26,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
     parser.add_argument("location", metavar="X", help="a file or folder of any known format")
     parser.add_argument("--tensors", action="store_true", help="list everything, not the first few of each kind")
+    isolation_argument(parser)
 
 
 def run(options: argparse.Namespace) -> Outcome:
     """Open and describe."""
     report = Report()
-    model, bridge = conversion.read(options.location, report=report)
+    model, bridge = conversion.read(options.location, report=report, isolate=not options.no_isolate)
     with model:
         form = None if model.manifest is None else "directory" if Path(options.location).is_dir() else "packed"
         document = inspect_model(model, bridge, report, options.location, form, full=options.tensors)

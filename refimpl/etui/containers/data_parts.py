@@ -12,7 +12,8 @@ from etui import digest
 from etui.errors import error, shown
 from etui.limits import Limits
 from etui.storage.base import ArtifactReader, ByteSource
-from etui.storage.safetensors import Entry, Header, read_header
+from etui.storage.plain_header import Entry
+from etui.storage.safetensors import Header, read_header
 
 
 class Chunk(NamedTuple):
@@ -56,6 +57,10 @@ class DataParts:
         self._claims: dict[str, set[str]] = {name: set() for name in parts}
         self._checked: set[tuple[str, str]] = set()
 
+    def has(self, part: str) -> bool:
+        """Whether the manifest lists a data part of that name."""
+        return part in self._parts
+
     def claim(self, part: object, tensor: object, where: str) -> None:
         """Note that a document's chunk names a tensor; each tensor may be named once (S-9)."""
         claimed = self._claims.get(part) if isinstance(part, str) else None
@@ -67,20 +72,42 @@ class DataParts:
             raise error("tensor-unreferenced", where=where, found=f"a second chunk names {shown(tensor)} of {part}")
         claimed.add(tensor)
 
+    def claim_all(self, parts: list[str], tensors: list[str]) -> bool:
+        """`claim` for each of two columns, if none of that would be refused; else nothing is noted.
+
+        Args:
+            parts: the part of each chunk.
+            tensors: the tensor of each chunk; no name is there twice.
+        """
+        by_part: dict[str, list[str]] = {part: [] for part in set(parts)}
+        if not by_part.keys() <= self._claims.keys():
+            return False
+        if len(by_part) == 1:
+            by_part[parts[0]] = tensors
+        else:
+            for part, tensor in zip(parts, tensors, strict=True):
+                by_part[part].append(tensor)
+        if not all(self._claims[part].isdisjoint(named) for part, named in by_part.items()):
+            return False
+        for part, named in by_part.items():
+            self._claims[part].update(named)
+        return True
+
     def header(self, part: str) -> Header:
         """The header of a data part, checked against the manifest and against the documents' chunks."""
         if part not in self._headers:
             entry = self._parts[part]
             source = self._reader.source(part)
-            claimed = source.view(0, min(entry.header_size, source.size))
-            found = digest.of(claimed, entry.header_digest.partition(":")[0])
+            begin = source.view(0, min(entry.header_size, source.size))
+            found = digest.of(begin, entry.header_digest.partition(":")[0])
             if found != entry.header_digest:
                 raise error("digest-mismatch", where=f"{part}, header", found=f"{found}, not {entry.header_digest}")
             header = read_header(source, part, self._limits)
             if header.size != entry.header_size:
                 sizes = f"{header.size} bytes, and {entry.header_size} in the manifest"
                 raise error("digest-mismatch", where=f"{part}, header", found=sizes)
-            unnamed = header.entries.keys() - self._claims[part]
+            claimed = self._claims[part]
+            unnamed = not claimed.issuperset(header.entries) and header.entries.keys() - claimed
             if unnamed:
                 raise error("tensor-unreferenced", where=part, found=f"no chunk names {shown(min(unnamed))}")
             self._sources[part] = source

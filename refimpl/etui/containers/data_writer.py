@@ -9,12 +9,14 @@ from json.encoder import encode_basestring
 from etui import digest, dtypes
 from etui.containers.data_parts import Chunk, check_bools
 from etui.containers.manifest import SAFETENSORS, PartEntry
-from etui.containers.tensors import Piece, Stored, Tensor, raw_bytes
+from etui.containers.tensors import Lazy, Piece, Stored, Tensor, raw_bytes
 from etui.errors import error
+from etui.garbage import no_garbage
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.storage.base import ArtifactWriter, Buffer
-from etui.storage.digesting import Digesting
+from etui.storage.digesting import INLINE_BYTES, Digesting
 from etui.storage.safetensors import TensorSpec, plan
+from etui.storage.writing import slices
 
 Progress = Callable[[str, int, int], None]
 
@@ -23,16 +25,17 @@ _HEADER_PER_TENSOR = 128
 _HEADER_PER_DIMENSION = 20
 
 
+# Small tensors are put together to about this size before they are written.
+_GATHERED_BYTES = 1024 * 1024
+
+
 @dataclass(slots=True)
 class _Item:
     tensor: str
     stored: str
     dtype: str
     piece: Piece
-
-    @property
-    def nbytes(self) -> int:
-        return dtypes.byte_size(self.dtype, self.piece.shape)
+    nbytes: int
 
     @property
     def header_bytes(self) -> int:
@@ -65,6 +68,7 @@ class DataPlan:
         return sum(item.nbytes for items in self.shards.values() for item in items)
 
 
+@no_garbage()
 def plan_data(
     base: str, tensors: Iterable[tuple[str, Tensor]], shard_size: int | None, limits: Limits = DEFAULT_LIMITS
 ) -> DataPlan:
@@ -117,38 +121,51 @@ def write_data(
     """
     written = WrittenData()
     digests: dict[str, str] = {}
-    for part, items in sorted(data.shards.items()):
-        layout = plan(TensorSpec(item.stored, item.dtype, item.piece.shape) for item in items)
-        by_name = {item.stored: item for item in items}
-        header = layout.header
-        with Digesting() as digesting:
-            buffers = _buffers(header, [by_name[name] for name in layout.entries], digesting, digests)
+
+    def found(item: _Item, value: str) -> None:
+        digests[item.stored] = value
+        source = item.piece.source
+        if isinstance(source, Stored) and value != source.chunk.digest:
+            # Also where the caller reads without checks: damage never gets a digest of its own.
+            raise error("digest-mismatch", where=source.place, found=f"{value}, not {source.chunk.digest}")
+
+    with Digesting(found) as digesting:
+        for part, items in sorted(data.shards.items()):
+            layout = plan(TensorSpec(item.stored, item.dtype, item.piece.shape) for item in items)
+            by_name = {item.stored: item for item in items}
+            header = layout.header
+            buffers = _buffers(header, [by_name[name] for name in layout.entries], digesting)
             if progress is not None:
                 buffers = _counted(buffers, part, progress, done - len(header), total)
             writer.write(part, "data", layout.size, buffers)
-        done += layout.size - len(header)
-        written.entries[part] = PartEntry(
-            "data", SAFETENSORS, layout.size, header_size=len(header), header_digest=digest.of(header)
-        )
+            done += layout.size - len(header)
+            written.entries[part] = PartEntry(
+                "data", SAFETENSORS, layout.size, header_size=len(header), header_digest=digest.of(header)
+            )
+        digesting.finish()
     written.placed = _placed(data, digests)
     return written
 
 
+@no_garbage()
 def _placed(data: DataPlan, digests: Mapping[str, str]) -> dict[str, tuple[Chunk, ...]]:
-    chunks: dict[str, list[Chunk]] = {}
+    placed: dict[str, tuple[Chunk, ...]] = {}
+    boxes: dict[str, list[Chunk]] = {}
     for part, items in data.shards.items():
         for item in items:
-            offset = item.piece.offset
-            box = None if offset is None else item.piece.shape
-            chunk = Chunk(part, item.stored, digests[item.stored], offset, box)
-            chunks.setdefault(item.tensor, []).append(chunk)
-    return {name: tuple(found) for name, found in chunks.items()}
+            offset, shape, _ = item.piece
+            if offset is None:
+                placed[item.tensor] = (Chunk(part, item.stored, digests[item.stored]),)
+            else:
+                boxes.setdefault(item.tensor, []).append(Chunk(part, item.stored, digests[item.stored], offset, shape))
+    return placed | {name: tuple(found) for name, found in boxes.items()}
 
 
 def _counted(buffers: Iterable[Buffer], part: str, progress: Progress, done: int, total: int) -> Iterator[Buffer]:
     for buffer in buffers:
         yield buffer
         done += len(buffer)
+        del buffer  # see `slices`
         progress(part, max(done, 0), total)
 
 
@@ -157,18 +174,37 @@ def _items(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[_Item]:
         for physical, plain in tensor.physical(name):
             for piece in plain.pieces:
                 at = "" if piece.offset is None else f"@{','.join(map(str, piece.offset))}"
-                yield _Item(physical, physical + at, plain.dtype, piece)
+                yield _Item(physical, physical + at, plain.dtype, piece, dtypes.byte_size(plain.dtype, piece.shape))
 
 
-def _buffers(header: bytes, items: Iterable[_Item], digesting: Digesting, digests: dict[str, str]) -> Iterator[Buffer]:
+def _buffers(header: bytes, items: Iterable[_Item], digesting: Digesting[_Item]) -> Iterator[Buffer]:
+    """The bytes of a data part: small tensors put together, large ones in slices."""
     yield header
+    small: list[bytes] = []
+    gathered = 0
     for item in items:
-        raw = raw_bytes(item.piece.source.array())
-        if item.dtype == "bool":
-            check_bools(raw, item.stored)
-        yield from digesting.through(raw)
-        found = digests[item.stored] = digesting.finish()
-        source = item.piece.source
-        if isinstance(source, Stored) and found != source.chunk.digest:
-            # Also where the caller reads without checks: damage never gets a digest of its own.
-            raise error("digest-mismatch", where=source.place, found=f"{found}, not {source.chunk.digest}")
+        if item.nbytes <= INLINE_BYTES:
+            data = item.piece.source.array().tobytes()
+            if item.dtype == "bool":
+                check_bools(memoryview(data), item.stored)
+            digesting.add(item, data)
+            small.append(data)
+            gathered += item.nbytes
+        if gathered >= _GATHERED_BYTES or (small and item.nbytes > INLINE_BYTES):
+            yield b"".join(small)
+            small, gathered = [], 0
+        if item.nbytes > INLINE_BYTES:
+            yield from _large(item, digesting)
+    if small:
+        yield b"".join(small)
+
+
+def _large(item: _Item, digesting: Digesting[_Item]) -> Iterator[memoryview]:
+    made = isinstance(item.piece.source, Lazy)
+    if made:
+        digesting.make_room(item.nbytes)
+    raw = raw_bytes(item.piece.source.array())
+    if item.dtype == "bool":
+        check_bools(raw, item.stored)
+    digesting.add(item, raw, copied=made)
+    yield from slices([raw])

@@ -18,6 +18,7 @@ from etui.containers.cover import Shape, check_cover
 from etui.containers.data_parts import Chunk, DataParts
 from etui.containers.encodings import ENCODINGS, Spec, check_components, split
 from etui.errors import error, shown
+from etui.shortage import shortage
 
 Array = npt.NDArray[Any]
 
@@ -56,11 +57,18 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Lazy:
-    """A piece that a callable makes whenever it is asked for; it is never kept."""
+    """A piece that a callable makes whenever it is asked for; it is never kept.
+
+    Attributes:
+        dtype, shape: promised of what the callable gives.
+        load: the callable.
+        fixed: whether it gives the same elements each time, as one that reads an open file does.
+    """
 
     dtype: str
     shape: Shape
     load: Callable[[], Array]
+    fixed: bool = False
 
     def check(self) -> None:
         """Nothing to check: who made the tensor said its size."""
@@ -172,17 +180,18 @@ class Tensor:
         return cls(name, array.shape, encoding=encoding, components=parts)
 
     @classmethod
-    def lazy(cls, dtype: str, shape: Sequence[int], load: Callable[[], Array]) -> Tensor:
+    def lazy(cls, dtype: str, shape: Sequence[int], load: Callable[[], Array], *, fixed: bool = False) -> Tensor:
         """A plain tensor whose elements `load` gives, at each reading or writing.
 
         Args:
             dtype: the dtype, one that safetensors holds as it is.
             shape: the shape of the array that `load` gives.
             load: makes the array; called once per reading.
+            fixed: whether it gives the same elements each time, as one that reads an open file does.
         """
         _check_plain(dtype)
         box = tuple(shape)
-        return cls(dtype, box, pieces=(Piece(None, box, Lazy(dtype, box, load)),))
+        return cls(dtype, box, pieces=(Piece(None, box, Lazy(dtype, box, load, fixed)),))
 
     @classmethod
     def chunked(
@@ -255,11 +264,13 @@ class Tensor:
         Raises:
             InvalidError: the content breaks a clause of chapter 12.
             IntegrityError: ``digest-mismatch``.
+            StorageError: it cannot be read; ``out-of-memory``.
         """
         if self.encoding is not None:
             arrays = {name: part.numpy(verify=verify) for name, part in self.components.items()}
             try:
-                return _readonly(ENCODINGS[self.encoding].join(self.dtype, self.shape, arrays))
+                with shortage():
+                    return _readonly(ENCODINGS[self.encoding].join(self.dtype, self.shape, arrays))
             except ValueError as fault:  # UnicodeDecodeError included
                 raise error("encoding-content", where=self.place, found=str(fault)) from fault
         if len(self.pieces) == 1:
@@ -281,6 +292,7 @@ class Tensor:
             return array[slices] if slices else array  # numpy would take the element out of a scalar
         return self._assemble(slices)
 
+    @shortage()
     def _assemble(self, box: tuple[slice, ...], *, verify: bool = False) -> Array:
         meeting = []
         for piece in self.pieces:

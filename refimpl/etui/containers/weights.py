@@ -7,45 +7,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from etui import paths
-from etui.containers.cover import Shape
+from etui.containers import plain_weights, plain_writing
 from etui.containers.data_parts import DataParts
 from etui.containers.fields import Json, open_document
+from etui.containers.plain_weights import PlainVariables
 from etui.containers.tensor_index import Placed, TensorDecoder, encode_entry
-from etui.containers.tensors import Array, Tensor
+from etui.containers.tensors import Tensor
+from etui.containers.variable import Variable
 from etui.errors import error, shown
 from etui.limits import DEFAULT_LIMITS, Limits
 
+__all__ = ["DOCUMENT", "Variable", "Weights", "decode", "decode_bytes", "encode", "encode_bytes", "tensors"]
+
 DOCUMENT = "weights.json"
 _VARIABLE_FIELDS = frozenset({"order", "role", "trainable"})
-
-
-@dataclass(slots=True)
-class Variable:
-    """A named tensor of a model.
-
-    Attributes:
-        tensor: dtype, shape and elements.
-        role: what it is to its module: ``kernel``, ``bias``, ``gamma``, ``moving_mean``, …
-        trainable: whether training changes it by gradients.
-    """
-
-    tensor: Tensor
-    role: str
-    trainable: bool = True
-
-    @property
-    def dtype(self) -> str:
-        """The logical dtype."""
-        return self.tensor.dtype
-
-    @property
-    def shape(self) -> Shape:
-        """The logical shape."""
-        return self.tensor.shape
-
-    def numpy(self) -> Array:
-        """The elements; see `Tensor.numpy`."""
-        return self.tensor.numpy()
 
 
 @dataclass(slots=True)
@@ -63,6 +38,32 @@ class Weights(Mapping[str, Variable]):
     variables: dict[str, Variable] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
+    # In place of `variables`, until that is asked for: most callers want a few of the variables that were opened.
+    _plain: PlainVariables | None = field(default=None, init=False, repr=False, compare=False)
+
+    @classmethod
+    def of_plain(cls, plain: PlainVariables, aliases: dict[str, str]) -> Weights:
+        """Weights of which a `Variable` is made when it is asked for."""
+        weights = cls(aliases=aliases)
+        weights._plain = plain
+        del weights.variables
+        return weights
+
+    def __getattr__(self, name: str) -> Any:
+        # Called where a slot is empty: `variables` is, as long as there is `_plain`.
+        if name != "variables" or self._plain is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+        self.variables, self._plain = self._plain.variables(), None
+        return self.variables
+
+    @property
+    def all_plain(self) -> bool:
+        """Whether each variable is known to be a plain tensor in one chunk, without a look at it."""
+        return self._plain is not None
+
+    def has_variable(self, path: str) -> bool:
+        """Whether `path` is a variable's own path, and no alias."""
+        return path in (self.variables if self._plain is None else self._plain)
 
     def add(self, path: str, tensor: Tensor, *, role: str, trainable: bool = True) -> Variable:
         """Append a variable.
@@ -81,16 +82,23 @@ class Weights(Mapping[str, Variable]):
         return self.aliases.get(path, path)
 
     def __getitem__(self, path: str) -> Variable:
-        return self.variables[self.resolve(path)]
+        own = self.resolve(path)
+        return self.variables[own] if self._plain is None else self._plain[own]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.variables)
+        return iter(self.variables if self._plain is None else self._plain.paths())
 
     def __len__(self) -> int:
-        return len(self.variables)
+        return len(self.variables if self._plain is None else self._plain)
 
     def __contains__(self, path: object) -> bool:
-        return path in self.variables or path in self.aliases
+        return path in (self.variables if self._plain is None else self._plain) or path in self.aliases
+
+
+def decode_bytes(data: bytes, parts: DataParts, limits: Limits = DEFAULT_LIMITS) -> Weights | None:
+    """What `decode` makes of the bytes of a document, if it can be had without their tree; `None` if not."""
+    found = plain_weights.read(data, parts, limits)
+    return None if found is None else Weights.of_plain(*found)
 
 
 def decode(tree: dict[str, Json], parts: DataParts, limits: Limits = DEFAULT_LIMITS) -> Weights:
@@ -148,6 +156,11 @@ def encode(weights: Weights, placed: Placed, version: str) -> dict[str, Json]:
         "aliases": weights.aliases,
         **weights.extra,
     }
+
+
+def encode_bytes(weights: Weights, placed: Placed, version: str) -> bytes | None:
+    """The canonical bytes of the tree that `encode` gives, if they can be had without it; `None` if not."""
+    return None if weights.extra else plain_writing.write(weights.variables, weights.aliases, placed, version)
 
 
 def tensors(weights: Weights) -> Iterator[tuple[str, Tensor]]:

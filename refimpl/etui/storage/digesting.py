@@ -1,60 +1,128 @@
-"""Digests in the same pass as the write: slices are hashed by a second thread while the first one writes them.
+"""Digests of tensors beside their writing: a few threads hash what the caller writes meanwhile.
 
-Hashing and writing both release Python's lock, so the pass takes as long as the slower of the two. The slices are
-views: nothing is copied, and at most `_IN_FLIGHT` of them are kept.
+Every tensor has a digest of its own, so that several are hashed at once and none waits for the one before. Hashing and
+writing both release Python's lock. Nothing is copied: what is in memory or mapped may wait for its turn as long as
+it takes, and of what was made for the writing only so much waits as `_COPIED_BYTES` says.
 """
 
 from __future__ import annotations
 
+import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 from etui import digest
 from etui.storage.base import Buffer
 from etui.storage.writing import slices
 
-_IN_FLIGHT = 4
-# Below this size handing a slice to the other thread takes longer than hashing it.
-_INLINE_BYTES = 128 * 1024
+# Beyond this, threads wait for memory.
+_MOST_THREADS = 8
+# Below this size handing data to another thread takes longer than hashing it.
+INLINE_BYTES = 32 * 1024
+# Work for a thread is handed over in amounts of about this size.
+JOB_BYTES = 1024 * 1024
+_COPIED_BYTES = 24 * 1024 * 1024
+
+Key = TypeVar("Key")
 
 
-class Digesting:
-    """Hashes one piece after the other. A context manager, which ends its thread.
+def thread_count() -> int:
+    """How many threads compute checksums: one for each processor that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return min(len(os.sched_getaffinity(0)), _MOST_THREADS)
+    return min(os.cpu_count() or 1, _MOST_THREADS)
+
+
+@contextmanager
+def digest_threads() -> Iterator[ThreadPoolExecutor]:
+    """Threads for digests, which end when the block does; what was not begun by then never is."""
+    threads = ThreadPoolExecutor(thread_count(), "etui-digest")
+    try:
+        yield threads
+    finally:
+        threads.shutdown(cancel_futures=True)
+
+
+class Digesting(Generic[Key]):
+    """Hashes one piece of data after the other. A context manager, which ends its threads.
 
     Args:
+        found: is called with each piece's key and digest, in the thread that calls the methods; what it raises ends
+            the work.
         algorithm: of the digests.
     """
 
-    def __init__(self, algorithm: str = digest.DEFAULT_ALGORITHM) -> None:
+    def __init__(self, found: Callable[[Key, str], None], algorithm: str = digest.DEFAULT_ALGORITHM) -> None:
+        digest.new(algorithm)  # refused now if it is not known
+        self._found = found
         self._algorithm = algorithm
-        self._hasher = digest.new(algorithm)
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="etui-digest")
-        self._pending: deque[Future[None]] = deque()
+        self._pool = ThreadPoolExecutor(thread_count(), "etui-digest")
+        self._batch: list[tuple[Key, Buffer]] = []
+        self._batch_bytes = self._batch_copied = 0
+        self._jobs: deque[tuple[Future[list[tuple[Key, str]]], int]] = deque()
+        self._copied = 0
+        self._ended = False
 
-    def through(self, data: Buffer) -> Iterator[memoryview]:
-        """Give `data` in slices, each of which is hashed while the caller writes it.
+    def add(self, key: Key, data: Buffer, *, copied: bool = False) -> None:
+        """Hash `data`, which must not change before `finish`.
 
-        The bytes must not change before `finish`.
+        Args:
+            key: what it is called when its digest is found.
+            data: contiguous bytes; at most `INLINE_BYTES` are hashed at once, in this thread.
+            copied: whether it takes memory of its own until it is hashed.
         """
-        for view in slices([data]):
-            if view.nbytes <= _INLINE_BYTES and not self._pending:
-                self._hasher.update(view)
-            else:
-                if len(self._pending) == _IN_FLIGHT:
-                    self._pending.popleft().result()
-                self._pending.append(self._pool.submit(self._hasher.update, view))
-            yield view
+        size = len(data)
+        if size <= INLINE_BYTES:
+            self._found(key, digest.of(data, self._algorithm))
+            return
+        self._batch.append((key, data))
+        self._batch_bytes += size
+        self._batch_copied += size if copied else 0
+        if self._batch_bytes >= JOB_BYTES:
+            self._hand_over()
 
-    def finish(self) -> str:
-        """The digest of everything that went through since the last call."""
-        while self._pending:
-            self._pending.popleft().result()
-        value = f"{self._algorithm}:{self._hasher.hexdigest()}"
-        self._hasher = digest.new(self._algorithm)
-        return value
+    def make_room(self, size: int) -> None:
+        """Wait until `size` bytes more may be copied, or until nothing that was copied waits."""
+        if self._copied + self._batch_copied + size <= _COPIED_BYTES:
+            return
+        self._hand_over()
+        while self._copied and self._copied + size > _COPIED_BYTES:
+            self._collect()
+
+    def finish(self) -> None:
+        """Wait until everything is hashed."""
+        self._hand_over()
+        while self._jobs:
+            self._collect()
+
+    def _hand_over(self) -> None:
+        if self._batch:
+            self._jobs.append((self._pool.submit(self._hash, self._batch), self._batch_copied))
+            self._copied += self._batch_copied
+            self._batch, self._batch_bytes, self._batch_copied = [], 0, 0
+        while self._jobs and self._jobs[0][0].done():
+            self._collect()
+
+    def _collect(self) -> None:
+        job, copied = self._jobs.popleft()
+        for key, value in job.result():
+            self._found(key, value)
+        self._copied -= copied
+
+    def _hash(self, batch: list[tuple[Key, Buffer]]) -> list[tuple[Key, str]]:
+        done = []
+        for key, data in batch:
+            hasher = digest.new(self._algorithm)
+            for view in slices([data]):
+                if self._ended:
+                    return []
+                hasher.update(view)
+            done.append((key, f"{self._algorithm}:{hasher.hexdigest()}"))
+        return done
 
     def __enter__(self) -> Self:
         return self
@@ -62,5 +130,5 @@ class Digesting:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._ended = True
         self._pool.shutdown(cancel_futures=True)
-        self._pending.clear()

@@ -18,12 +18,11 @@ from etui.storage.failures import storage_errors, storage_failure
 from etui.storage.memory import missing
 from etui.storage.part_names import MANIFEST, check_part_name, check_part_names
 from etui.storage.sources import FileSource
-from etui.storage.transaction import FolderTransaction, sync_folder
+from etui.storage.transaction import FolderTransaction, create_file, make_folder, sync_file, sync_folder
 from etui.storage.writing import CheckedWriter, Content
 
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_BUFFER_BYTES = 1024 * 1024
 
 
 class DirectoryReader:
@@ -164,13 +163,13 @@ class DirectoryWriter(CheckedWriter):
         with storage_errors(self.location):
             for folder in reversed(path.relative_to(self._transaction.folder).parents):
                 if (self._transaction.folder / folder) not in self._folders:
-                    (self._transaction.folder / folder).mkdir()
+                    make_folder(self._transaction.folder / folder)
                     self._folders.add(self._transaction.folder / folder)
-            with path.open("xb", buffering=_BUFFER_BYTES) as file:
+            with create_file(path) as file:
                 for view in part.data:
                     file.write(view)
-                file.flush()
-                os.fsync(file.fileno())
+                    del view  # see `slices`
+                sync_file(file)
 
     def _sync_folders(self) -> None:
         with storage_errors(self.location):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import IO, Self
 
 from etui.storage.base import SLICE_BYTES
 from etui.storage.failures import storage_errors
-from etui.storage.transaction import replace_file, sync_folder
+from etui.storage.transaction import remove_file, replace_file, sync_folder
 
 _DIGITS = 16
 
@@ -33,14 +32,22 @@ class FileSet:
         self._made: list[Path] = []
         self._names: set[str] = set()
         self._late: list[tuple[str, bytes]] = []
+        self._data: bytes | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for path in self._made:
-            with suppress(OSError):
-                path.unlink()
+        with suppress(OSError):
+            if self._made and not self._is_committed():
+                # A failed commit may have put the index in its place and taken it back, not durably.
+                sync_folder(self.index.parent)
+                for path in self._made:
+                    remove_file(path)
+
+    def _is_committed(self) -> bool:
+        """Whether the index is in its place, which not every system lets a commit undo that failed at its last step."""
+        return self._data is not None and self.index.is_file() and self.index.read_bytes() == self._data
 
     def add(self, file: IO[bytes], name: Callable[[str], str]) -> str:
         """Put a data file beside the index.
@@ -64,7 +71,8 @@ class FileSet:
         path = self.index.with_name(found)
         fresh = not os.path.lexists(path)
         with replace_file(path) as target:
-            shutil.copyfileobj(file, target, SLICE_BYTES)
+            while data := file.read(SLICE_BYTES):
+                target.write(data)
         if fresh:
             self._made.append(path)
         self._names.add(found)
@@ -95,6 +103,7 @@ class FileSet:
         Raises:
             StorageError: ``storage-failed``; the earlier set is as it was.
         """
+        self._data = data
         with replace_file(self.index) as file:
             file.write(data)
         self._made.clear()
@@ -105,6 +114,6 @@ class FileSet:
             path = self.index.with_name(name)
             with suppress(OSError):
                 if path.is_file() and not path.is_symlink():
-                    path.unlink()
+                    remove_file(path)
         with storage_errors(str(self.index)):
             sync_folder(self.index.parent)

@@ -21,13 +21,21 @@ from etui.storage.base import Buffer
 from etui.storage.failures import storage_errors, storage_failure
 from etui.storage.foreign_names import leads_elsewhere
 from etui.storage.sources import FileSource
-from etui.storage.transaction import FolderTransaction, resolved, sync_folder
+from etui.storage.transaction import (
+    FolderTransaction,
+    create_file,
+    flush_file,
+    make_folders,
+    remove_folder,
+    rename,
+    resolved,
+    sync_folder,
+)
 from etui.storage.writing import slices
 
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NO_FILE = {errno.ENOTDIR, errno.ELOOP, errno.ENXIO}
-_BUFFER_BYTES = 1024 * 1024
 _DEPTH = 16
 
 Identity = tuple[int, int, int, int]
@@ -237,8 +245,8 @@ class FolderFiles:
         """
         path = self._place(name)
         with storage_errors(str(path)):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("xb", buffering=_BUFFER_BYTES) as file:
+            make_folders(path.parent, flush=False)
+            with create_file(path) as file:
                 for view in slices(buffers):
                     file.write(view)
 
@@ -251,8 +259,22 @@ class FolderFiles:
         """
         path = self._place(name)
         with storage_errors(str(path)):
-            path.mkdir(parents=True, exist_ok=True)
+            make_folders(path, flush=False)
         return path
+
+    def raise_up(self, name: str) -> None:
+        """Move everything in a folder up to this one, and remove the folder and those that lead to it, then empty.
+
+        Raises:
+            StorageError: ``storage-failed``.
+        """
+        folder = self._place(name)
+        with storage_errors(str(folder)):
+            for entry in list(folder.iterdir()):
+                rename(entry, self._folder / entry.name)
+            while folder != self._folder:
+                remove_folder(folder)
+                folder = folder.parent
 
     def _place(self, name: str) -> Path:
         if leads_elsewhere(name):
@@ -268,7 +290,7 @@ class FolderFiles:
         with storage_errors(str(self._folder)):
             for below, _, files in os.walk(self._folder, topdown=False):
                 for name in files:
-                    _sync_file(Path(below, name))
+                    flush_file(Path(below, name))
                 sync_folder(Path(below))
 
 
@@ -293,11 +315,3 @@ def replace_folder(target: str | os.PathLike[str]) -> Iterator[FolderFiles]:
     except BaseException:
         transaction.abort()
         raise
-
-
-def _sync_file(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

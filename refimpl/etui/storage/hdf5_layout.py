@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from etui.errors import error
-from etui.storage.base import ByteSource
+from etui.storage.base import Buffer, ByteSource
 
 DEFLATE, SHUFFLE, FLETCHER32 = 1, 2, 3
 _CHUNKS = 1 << 22
+_BEAT_CHUNKS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,15 @@ class Layout:
             yield chunk.start, chunk.size
 
 
-def scan_layout(item: Any, shape: Sequence[int], width: int, file_size: int, where: str) -> Layout:
+def scan_layout(
+    item: Any,
+    shape: Sequence[int],
+    width: int,
+    file_size: int,
+    where: str,
+    *,
+    beat: Callable[[], None] = lambda: None,
+) -> Layout:
     """The layout of an `h5py.h5d.DatasetID`, checked against the file's size.
 
     Args:
@@ -63,6 +72,7 @@ def scan_layout(item: Any, shape: Sequence[int], width: int, file_size: int, whe
         width: bytes of one element.
         file_size: bytes of the file.
         where: the place, for messages.
+        beat: called every now and then, to show that there is progress.
 
     Raises:
         UnsafeError: ``hdf5-external``, the elements are in other files.
@@ -79,7 +89,7 @@ def scan_layout(item: Any, shape: Sequence[int], width: int, file_size: int, whe
     if nbytes == 0:
         return Layout(0, 0, compact=b"")
     if kind == h5d.CHUNKED:
-        return _scan_chunks(item, tuple(shape), width, file_size, where)
+        return _scan_chunks(item, tuple(shape), width, file_size, where, beat=beat)
     stored = item.get_storage_size()
     if stored != nbytes:
         raise error("hdf5-unstored", where=where, found=f"{stored} of {nbytes} bytes")
@@ -99,7 +109,9 @@ def _all() -> Any:
     return h5s.ALL
 
 
-def _scan_chunks(item: Any, shape: tuple[int, ...], width: int, file_size: int, where: str) -> Layout:
+def _scan_chunks(
+    item: Any, shape: tuple[int, ...], width: int, file_size: int, where: str, *, beat: Callable[[], None]
+) -> Layout:
     plan = item.get_create_plist()
     filters = tuple(plan.get_filter(index)[0] for index in range(plan.get_nfilters()))
     if len(set(filters)) != len(filters) or not set(filters) <= {DEFLATE, SHUFFLE, FLETCHER32}:
@@ -111,9 +123,13 @@ def _scan_chunks(item: Any, shape: tuple[int, ...], width: int, file_size: int, 
     if stored != expected or expected > _CHUNKS:
         raise error("hdf5-unstored", where=where, found=f"{stored} of {expected} chunks")
     chunks: list[Chunk] = []
-    item.chunk_iter(
-        lambda info: chunks.append(Chunk(tuple(info.chunk_offset), info.byte_offset, info.size, info.filter_mask))
-    )
+
+    def take(info: Any) -> None:
+        chunks.append(Chunk(tuple(info.chunk_offset), info.byte_offset, info.size, info.filter_mask))
+        if len(chunks) % _BEAT_CHUNKS == 0:
+            beat()
+
+    item.chunk_iter(take)
     chunk_bytes = int(np.prod(chunk_shape, dtype=object)) * width
     grid = {tuple(step * at for step, at in zip(chunk_shape, index, strict=True)) for index in np.ndindex(*counts)}
     for chunk in chunks:
@@ -142,13 +158,17 @@ def read_elements(
         MalformedError: ``hdf5-syntax``.
     """
     if layout.chunk_shape:
-        array = np.empty(shape, stored)
+        # Nothing is copied that need not be, since a chunk may be as large as its dataset.
+        fetch = source.read if layout.filters else source.view
+        array = np.empty(shape, stored.newbyteorder("<"))
         for chunk in layout.chunks:
-            data = _decode(source.read(chunk.start, chunk.size), chunk, layout, stored.itemsize, path)
+            data = _decode(fetch(chunk.start, chunk.size), chunk, layout, stored.itemsize, path)
             box = tuple(slice(at, at + size) for at, size in zip(chunk.first, layout.chunk_shape, strict=True))
             target = array[box]
             whole = np.frombuffer(data, stored).reshape(layout.chunk_shape)
+            del data
             target[...] = whole[tuple(slice(0, size) for size in target.shape)]
+            del whole
     elif layout.start is None:
         array = np.frombuffer(layout.compact or b"", stored).reshape(shape)
     else:
@@ -156,7 +176,7 @@ def read_elements(
     return array.astype(stored.newbyteorder("<"), copy=False)
 
 
-def _decode(data: bytes, chunk: Chunk, layout: Layout, width: int, path: str) -> bytes:
+def _decode(data: Buffer, chunk: Chunk, layout: Layout, width: int, path: str) -> Buffer:
     size = int(np.prod(layout.chunk_shape)) * width
     where = f"/{path}, chunk {list(chunk.first)}"
     for index in reversed(range(len(layout.filters))):
@@ -176,7 +196,7 @@ def _decode(data: bytes, chunk: Chunk, layout: Layout, width: int, path: str) ->
     return data
 
 
-def _inflate(data: bytes, most: int, where: str) -> bytes:
+def _inflate(data: Buffer, most: int, where: str) -> bytes:
     """Inflate at most `most` bytes: four more than a chunk has, for a checksum that was taken first."""
     inflater = zlib.decompressobj()
     try:
@@ -188,12 +208,12 @@ def _inflate(data: bytes, most: int, where: str) -> bytes:
     return out
 
 
-def fletcher32(data: bytes) -> int:
+def fletcher32(data: Buffer) -> int:
     """The checksum of HDF5's filter of this name: two sums modulo 65,535 over big-endian 16-bit words."""
-    words = np.frombuffer(data + b"\0" * (len(data) % 2), ">u2").astype(np.int64)
+    words = np.frombuffer(bytes(data) + b"\0" * (len(data) % 2), ">u2")
     low = high = 0
     for start in range(0, len(words), 1 << 16):
-        part = words[start : start + (1 << 16)]
+        part = words[start : start + (1 << 16)].astype(np.int64)
         high = int((high + low * len(part) + part @ np.arange(len(part), 0, -1)) % 65535)
         low = int((low + part.sum()) % 65535)
     return high << 16 | low

@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _ATTRIBUTES = 256
 # Below this size a dataset may be as compressible as it likes: it cannot hurt.
-_SMALL = MIB
+SMALL_BYTES = MIB
 _BEAT = 256
+_BEAT_NAMES = 16_384
 # All texts of a file whose groups hold lists of texts and whole documents.
 LISTED_BYTES = 32 * MIB
-_TEXT_BYTES = MIB
+TEXT_BYTES = MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,24 +158,25 @@ class _Scan:
         self.declared = 0
 
     def run(self) -> Index:
-        from h5py import h5g
+        from h5py import h5g, h5o
 
-        stack: list[tuple[str, Any]] = [("", h5g.open(self.file.id, b"/"))]
+        self._take("", h5o.get_info(h5g.open(self.file.id, b"/")).addr)
+        stack: list[tuple[str, bytes]] = [("", b"/")]
         while stack:
-            path, group = stack.pop()
-            self._take(path, group)
+            path, name = stack.pop()
+            if len(self.index.groups) % _BEAT == 0:
+                self.beat()
+            # Of groups that are still to come only the names are kept: libhdf5 is slow with very many open objects.
+            group = h5g.open(self.file.id, name)
             self.index.groups[path] = self._attributes(path, group, lists=self.lists)
-            stack.extend(reversed(list(self._members(path, group))))
+            stack.extend(reversed([(child, name + b"/" + last) for child, last in self._members(path, group)]))
         return self.index
 
     def _place(self, path: str) -> str:
         return f"{self.where} at /{path}"
 
-    def _take(self, path: str, item: Any) -> None:
+    def _take(self, path: str, address: int) -> None:
         """Refuse an object that was met before: a cycle, or one object under two names."""
-        from h5py import h5o
-
-        address = h5o.get_info(item).addr
         if address in self.seen:
             raise error("hdf5-shared", where=self._place(path), found="an object that has another name too")
         self.seen.add(address)
@@ -183,37 +185,40 @@ class _Scan:
         if len(self.seen) % _BEAT == 0:
             self.beat()
 
-    def _members(self, path: str, group: Any) -> Iterator[tuple[str, Any]]:
-        """The child groups; datasets are taken down on the way."""
-        from h5py import h5d, h5g, h5l, h5o
+    def _members(self, path: str, group: Any) -> Iterator[tuple[str, bytes]]:
+        """The child groups, with the last segment of their path as it is stored; datasets are taken down on the way."""
+        from h5py import h5d, h5l, h5o
 
         folded: set[str] = set()
-        for name in self._names(group):
+        for name, kind in self._links(group):
             child = self._child_path(path, name)
             if (key := unicodedata.normalize("NFC", child)) in folded:
                 raise error("hdf5-name", where=self._place(path), found=f"two names equal to {shown(key)}")
             folded.add(key)
-            if group.links.get_info(name).type != h5l.TYPE_HARD:
+            if kind != h5l.TYPE_HARD:
                 raise error("hdf5-link", where=self._place(child), found="a soft or external link")
-            item = h5o.open(group, name)
-            if isinstance(item, h5g.GroupID):
-                yield child, item
-            elif isinstance(item, h5d.DatasetID):
-                self._take(child, item)
-                self._dataset(child, item)
+            found = h5o.get_info(group, name)
+            self._take(child, found.addr)
+            if found.type == h5o.TYPE_GROUP:
+                yield child, name
+            elif found.type == h5o.TYPE_DATASET:
+                self._dataset(child, h5d.open(group, name))
             else:
                 raise error("hdf5-type", where=self._place(child), found="a named datatype")
 
-    def _names(self, group: Any) -> list[bytes]:
-        names: list[bytes] = []
+    def _links(self, group: Any) -> list[tuple[bytes, int]]:
+        """The name and the kind of each link."""
+        links: list[tuple[bytes, int]] = []
         room = self.limits.foreign_objects - len(self.seen) + 1
 
-        def take(name: bytes) -> bool | None:
-            names.append(name)
-            return True if len(names) > room else None
+        def take(name: bytes, info: Any) -> bool | None:
+            links.append((name, info.type))
+            if len(links) % _BEAT_NAMES == 0:
+                self.beat()
+            return True if len(links) > room else None
 
-        group.links.iterate(take)
-        return names
+        group.links.iterate(take, info=True)
+        return links
 
     def _child_path(self, path: str, raw: bytes) -> str:
         try:
@@ -242,7 +247,7 @@ class _Scan:
             where = f"{self._place(path)}, attribute {shown(name)}"
             listed = attribute_list(attribute, where, self.room) if lists else None
             if listed is None:
-                found[name] = attribute_text(attribute, where, self.room if lists else min(self.room, _TEXT_BYTES))
+                found[name] = attribute_text(attribute, where, self.room if lists else min(self.room, TEXT_BYTES))
             else:
                 self.index.lists.setdefault(path, {})[name] = listed
             self.room -= sum(len(text.encode()) for text in ([found[name]] if listed is None else listed))
@@ -261,8 +266,8 @@ class _Scan:
         self.declared += nbytes
         if nbytes > self.limits.tensor_bytes or self.declared > self.limits.foreign_bytes:
             raise error("limit-foreign", where=where, found=f"{nbytes} bytes, {self.declared} with those before")
-        layout = scan_layout(item, shape, stored.itemsize, self.size, where)
-        if layout.inflated > max(_SMALL, self.limits.foreign_inflation * layout.stored_bytes):
+        layout = scan_layout(item, shape, stored.itemsize, self.size, where, beat=self.beat)
+        if layout.inflated > max(SMALL_BYTES, self.limits.foreign_inflation * layout.stored_bytes):
             found = f"{layout.stored_bytes} stored bytes that become {layout.inflated}"
             raise error("limit-foreign", where=where, found=found)
         name = dtypes.of_array(np.empty(0, dtype)).name

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, Self, TypeVar
 
 import numpy as np
 
 from etui.storage.base import SLICE_BYTES
 from etui.storage.failures import storage_errors
 from etui.storage.hdf5_types import OPAQUE, load_h5py
+from etui.storage.transaction import nameless_file
+
+_T = TypeVar("_T")
 
 
 class Hdf5Writer:
@@ -29,7 +31,8 @@ class Hdf5Writer:
     """
 
     def __init__(self, file: IO[bytes]) -> None:
-        self._file = load_h5py().File(file, "w", track_order=False)
+        self._target = _Patient(file)
+        self._file = load_h5py().File(self._target, "w", track_order=False)
 
     def group(self, path: str, attrs: Mapping[str, str | list[str]]) -> None:
         """Make a group, and those that lead to it, with attributes: texts, or lists of texts of equal width.
@@ -53,10 +56,16 @@ class Hdf5Writer:
         dataset = self._file.create_dataset(f"/{path}", data=stored, track_times=False)
         if name is not None:
             dataset.attrs["dtype"] = name
+        self._target.check()
 
     def close(self) -> None:
-        """Complete the file."""
+        """Complete the file.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
         self._file.close()
+        self._target.check()
 
     def __enter__(self) -> Self:
         return self
@@ -67,6 +76,51 @@ class Hdf5Writer:
         self.close()
 
 
+class _Patient:
+    """A file that keeps its first fault to itself, and lets nothing through from then on.
+
+    libhdf5 cannot close a file that it cannot write: it tries again for ever after, at last when the process ends.
+
+    Args:
+        file: what to write to.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._fault: OSError | None = None
+
+    def check(self) -> None:
+        """Raise the fault."""
+        if self._fault is not None:
+            raise self._fault
+
+    def write(self, data: memoryview) -> int:
+        return self._try(lambda: self._file.write(data), len(data))
+
+    def truncate(self, size: int) -> int:
+        return self._try(lambda: self._file.truncate(size), size)
+
+    def flush(self) -> None:
+        self._try(self._file.flush, None)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._try(lambda: self._file.seek(offset, whence), 0)
+
+    def tell(self) -> int:
+        return self._try(self._file.tell, 0)
+
+    def read(self, size: int) -> bytes:
+        return self._try(lambda: self._file.read(size), b"").ljust(size, b"\0")
+
+    def _try(self, call: Callable[[], _T], otherwise: _T) -> _T:
+        if self._fault is None:
+            try:
+                return call()
+            except OSError as fault:
+                self._fault = fault
+        return otherwise
+
+
 @contextmanager
 def spool(target: Path) -> Iterator[IO[bytes]]:
     """A nameless temporary file beside a target, which is gone when it is closed: what is spooled fits there as well.
@@ -74,9 +128,7 @@ def spool(target: Path) -> Iterator[IO[bytes]]:
     Raises:
         StorageError: ``storage-failed``.
     """
-    with storage_errors(str(target)):
-        file = tempfile.TemporaryFile(dir=target.resolve().parent)  # noqa: SIM115  (closed below)
-    with file:
+    with storage_errors(str(target)), nameless_file(target) as file:
         yield file
 
 

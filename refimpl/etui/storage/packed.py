@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -11,6 +11,7 @@ from typing import BinaryIO, Self
 from etui.errors import error, shown
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.storage.base import SLICE_BYTES, ByteSource, Form
+from etui.storage.checksums import crc32
 from etui.storage.failures import storage_failure
 from etui.storage.packed_directory import check_local_header, read_directory
 from etui.storage.packed_layout import Member, end_records
@@ -19,6 +20,8 @@ from etui.storage.sources import Window
 from etui.storage.writing import CheckedWriter, Content
 
 _BUFFERED = 1024 * 1024
+# Below this size handing data to another thread takes longer than its CRC-32.
+_INLINE_BYTES = 256 * 1024
 
 
 class PackedWriter(CheckedWriter):
@@ -54,16 +57,23 @@ class PackedWriter(CheckedWriter):
         if size <= _BUFFERED:
             # Known in full before its header is written, a small member needs no second visit of its header.
             content = b"".join(data)
-            member = Member(name, size, zlib.crc32(content), self._offset)
+            member = Member(name, size, crc32(content, 0), self._offset)
             self._emit(member.local_header())
             self._emit(content)
         else:
             member = Member(name, size, 0, self._offset)
             self._emit(member.local_header())
             crc = 0
-            for view in data:
-                crc = zlib.crc32(view, crc)
-                self._emit(view)
+            with ThreadPoolExecutor(1, "etui-crc") as beside:
+                for view in data:
+                    if view.nbytes < _INLINE_BYTES:
+                        crc = crc32(view, crc)
+                        self._emit(view)
+                    else:
+                        sum_so_far = beside.submit(crc32, view, crc)
+                        self._emit(view)
+                        crc = sum_so_far.result()
+                    del view  # see `slices`
             member = Member(name, size, crc, self._offset)
             self._rewrite(member)
         self._directory += member.central_header()
@@ -162,7 +172,7 @@ class PackedReader:
             data = self.source(name)
             crc = 0
             for start in range(0, data.size, SLICE_BYTES):
-                crc = zlib.crc32(data.read(start, min(SLICE_BYTES, data.size - start)), crc)
+                crc = crc32(data.view(start, min(SLICE_BYTES, data.size - start)), crc)
             if crc != self._members[name].crc:
                 found = f"CRC-32 {crc:08x}, not {self._members[name].crc:08x}"
                 raise error("zip-crc", where=name, found=found)

@@ -110,13 +110,15 @@ def _checked_tail(source: ByteSource, limits: Limits) -> z.Tail:
     if isinstance(tail, str):
         code, found = _TAIL_FAULTS[tail]
         raise error(code, where="end of the file", found=found)
+    end = tail.directory_offset + tail.directory_size
+    if end >= 1 << 64:  # which no record has room for
+        raise error("zip-layout", where="end record", found=f"a directory that ends at {end}")
     expected = end_records(tail.count, tail.directory_size, tail.directory_offset)
     if tail.raw != expected:
         raise _tail_fault(tail, len(expected))
     if tail.count > limits.parts + 1:
         raise error("limit-parts", where="end record", found=f"{tail.count} members")
-    if tail.directory_offset + tail.directory_size != tail.start:
-        end = tail.directory_offset + tail.directory_size
+    if end != tail.start:
         raise error("zip-layout", where="end record", found=f"a directory that ends at {end}, not at {tail.start}")
     return tail
 

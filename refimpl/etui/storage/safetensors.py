@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import NamedTuple
 
-from etui import dtypes
+from etui import columns, dtypes
 from etui.errors import EtuiError, error, shown
+from etui.garbage import no_garbage
 from etui.limits import DEFAULT_LIMITS, Limits
+from etui.storage import plain_header
 from etui.storage.base import ByteSource
+from etui.storage.plain_header import Entry
 
 _LENGTH_BYTES = 8
 _ALIGNMENT = 64
@@ -40,15 +44,6 @@ class TensorSpec(NamedTuple):
     name: str
     dtype: str
     shape: tuple[int, ...]
-
-
-class Entry(NamedTuple):
-    """A tensor of a data part: Etui dtype, shape, and the span of its bytes, counted from the data section."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    begin: int
-    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +74,7 @@ class Header:
     size: int
 
 
+@no_garbage()
 def plan(tensors: Iterable[TensorSpec], limits: Limits = DEFAULT_LIMITS) -> Layout:
     """Lay tensors out in the canonical order and make the header (S-2, S-5, S-6).
 
@@ -88,13 +84,19 @@ def plan(tensors: Iterable[TensorSpec], limits: Limits = DEFAULT_LIMITS) -> Layo
         LimitError: ``limit-rank``, ``limit-tensor``.
     """
     widths = _Widths()
-    specs = sorted(tensors, key=lambda spec: (-widths.of(spec.dtype), spec.name.encode("utf-8", "surrogatepass")))
+    # Python orders text by code points, which is the order of the UTF-8 bytes; the second sort keeps it.
+    specs = sorted(tensors, key=itemgetter(0))
+    specs.sort(key=lambda spec: -widths.of(spec[1]))
     entries: dict[str, Entry] = {}
+    sizes: dict[tuple[str, tuple[int, ...]], int] = {}
     at = 0
     for name, dtype, shape in specs:
         if name in entries:
             raise error("writer-misuse", where=shown(name), found="a second tensor of this name")
-        end = at + _checked_size(dtype, shape, shown(name), limits)
+        size = sizes.get((dtype, shape))
+        if size is None:
+            size = sizes[dtype, shape] = _checked_size(dtype, shape, shown(name), limits)
+        end = at + size
         entries[name] = Entry(dtype, tuple(shape), at, end)
         at = end
     if not entries:
@@ -114,6 +116,9 @@ def read_header(source: ByteSource, where: str, limits: Limits = DEFAULT_LIMITS)
         LimitError: ``limit-rank``, ``limit-tensor``.
     """
     text, size = _read_text(source, where, limits)
+    quickly = plain_header.read(text, source.size - size, limits)
+    if quickly is not None:
+        return Header(quickly, size)
     entries = _parse(text, where, limits)
     _check_layout(entries, source.size - size, where)
     return Header(entries, size)
@@ -143,11 +148,14 @@ class _Widths:
 
 def _encode(entries: Mapping[str, Entry]) -> bytes:
     codes = {entry.dtype: dtypes.DTYPES[entry.dtype].safetensors for entry in entries.values()}
+    shapes = {entry.shape: ",".join(map(str, entry.shape)) for entry in entries.values()}
     quoted = json.encoder.encode_basestring
+    order: Callable[[tuple[str, Entry]], str | bytes] = (
+        itemgetter(0) if columns.in_bmp("".join(entries)) else _key_order
+    )
     fields = [
-        f'{quoted(name)}:{{"data_offsets":[{begin},{end}],"dtype":"{codes[dtype]}",'
-        f'"shape":[{",".join(map(str, shape))}]}}'
-        for name, (dtype, shape, begin, end) in sorted(entries.items(), key=_key_order)
+        f'{quoted(name)}:{{"data_offsets":[{begin},{end}],"dtype":"{codes[dtype]}","shape":[{shapes[shape]}]}}'
+        for name, (dtype, shape, begin, end) in sorted(entries.items(), key=order)
     ]
     try:
         text = ("{" + ",".join(fields) + "}").encode()

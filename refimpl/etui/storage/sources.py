@@ -1,4 +1,4 @@
-"""Byte sources: a mapped file, bytes in memory, and a window onto another source."""
+"""Byte sources: a mapped file, one mapped in windows, bytes in memory, and a window onto another source."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ import mmap
 import os
 import stat
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 from etui.errors import error
 from etui.storage.base import ByteSource
 from etui.storage.failures import storage_errors
+
+# A whole number of pages, and of the steps in which any system maps files.
+_WINDOW_BYTES = 4 * 1024 * 1024
+# Each map has a file descriptor, of which a process has few.
+_MOST_WINDOWS = 16
 
 
 def check_range(size: int, offset: int, length: int) -> None:
@@ -87,11 +93,15 @@ class FileSource:
         if not length:
             return memoryview(b"")
         if self._map is None:
-            with storage_errors(self._where):
-                if os.fstat(self._descriptor).st_size < self._size:
-                    raise error("storage-failed", where=self._where, found="a file that became shorter while open")
-                self._map = mmap.mmap(self._descriptor, self._size, access=mmap.ACCESS_READ)
+            self._map = self._mapped(0, self._size)
         return memoryview(self._map)[offset : offset + length]
+
+    def _mapped(self, start: int, stop: int) -> mmap.mmap:
+        """A map of the bytes from `start` on, which is a multiple of `mmap.ALLOCATIONGRANULARITY`."""
+        with storage_errors(self._where):
+            if os.fstat(self._descriptor).st_size < self._size:
+                raise error("storage-failed", where=self._where, found="a file that became shorter while open")
+            return mmap.mmap(self._descriptor, stop - start, access=mmap.ACCESS_READ, offset=start)
 
     def fileno(self) -> int:
         """The open file's descriptor, which the source keeps."""
@@ -112,8 +122,50 @@ class FileSource:
             raise error("storage-failed", where=self._where, found="an artifact that was closed")
 
 
-def open_file(path: str | os.PathLike[str]) -> FileSource:
-    """Open a file that the caller named; a symbolic link stands for what it points to.
+class PassingFile(FileSource):
+    """A file whose data is read once, piece by piece, as a conversion does.
+
+    It is mapped in windows, each of which is let go with the last view of it, so that the process never has the whole
+    file in memory. Where very many views are kept, further ones are of one map, as those of a `FileSource`.
+
+    Args:
+        descriptor: of an open regular file; the source closes it.
+        where: the file's name for messages.
+
+    Raises:
+        UnsafeError: ``part-not-a-file``.
+    """
+
+    def __init__(self, descriptor: int, where: str) -> None:
+        super().__init__(descriptor, where)
+        self._windows: WeakValueDictionary[tuple[int, int], mmap.mmap] = WeakValueDictionary()
+        self._last: mmap.mmap | None = None
+
+    def view(self, offset: int, length: int) -> memoryview:
+        """A mapped view of a range."""
+        check_range(self.size, offset, length)
+        start = offset - offset % _WINDOW_BYTES
+        stop = min(start + _WINDOW_BYTES, self.size)
+        if offset + length > stop:
+            start, stop = offset - offset % mmap.ALLOCATIONGRANULARITY, offset + length
+        window = self._windows.get((start, stop))
+        if not length or (window is None and len(self._windows) >= _MOST_WINDOWS):
+            return super().view(offset, length)
+        self._check_open()
+        if window is None:
+            window = self._windows[start, stop] = self._mapped(start, stop)
+        # Small neighbours are often asked for one after the other; a large range is not kept.
+        self._last = window if stop - start <= _WINDOW_BYTES else None
+        return memoryview(window)[offset - start : offset - start + length]
+
+    def close(self) -> None:
+        """Close the file. Views keep their pages."""
+        self._last = None
+        super().close()
+
+
+def open_file(path: str | os.PathLike[str]) -> PassingFile:
+    """Open a file that the caller named, for one reading; a symbolic link stands for what it points to.
 
     Raises:
         UnsafeError: ``part-not-a-file``.
@@ -122,7 +174,7 @@ def open_file(path: str | os.PathLike[str]) -> FileSource:
     text = os.fspath(path)
     with storage_errors(text):
         descriptor = os.open(text, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    return FileSource(descriptor, text)
+    return PassingFile(descriptor, text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from etui.storage.packed_layout import is_first_header
 from etui.storage.part_names import MANIFEST
 
 _HEAD_BYTES = 1024
+_TRIES = 100
 
 
 def check_target(path: Path, form: Form, limits: Limits) -> None:
@@ -33,14 +34,30 @@ def check_target(path: Path, form: Form, limits: Limits) -> None:
         StorageError: ``target-not-etui``, ``storage-failed``.
     """
     with storage_errors(str(path)):
-        try:
-            mode = path.stat().st_mode
-        except FileNotFoundError:
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                status = path.stat()
+            except FileNotFoundError:
+                return
+            try:
+                if form == "packed":
+                    _check_file(path, status.st_mode)
+                else:
+                    _check_folder(path, status.st_mode, limits)
+            except OSError:
+                # Another writer may have replaced it, and removed what was being looked at.
+                if tries_left and _identity(path) != (status.st_dev, status.st_ino):
+                    continue
+                raise
             return
-        if form == "packed":
-            _check_file(path, mode)
-        else:
-            _check_folder(path, mode, limits)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _check_file(path: Path, mode: int) -> None:

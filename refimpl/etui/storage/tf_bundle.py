@@ -22,7 +22,7 @@ from etui.storage.crc32c import crc32c, masked
 from etui.storage.failures import storage_errors
 from etui.storage.ordered_code import slice_key
 from etui.storage.protobuf import Message, decode
-from etui.storage.sources import FileSource
+from etui.storage.sources import FileSource, PassingFile
 from etui.storage.sstable import FOOTER_BYTES, MAGIC, read_table
 from etui.storage.tf_bundle_form import DTYPES, ENTRY, HEADER, VARIANT, read_strings, strings_crc, variants_crc
 
@@ -171,7 +171,7 @@ def _open_file(path: Path) -> FileSource:
     with storage_errors(str(path)):
         # Not following a name that the file system made into something else would refuse sound links of users.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    return FileSource(descriptor, str(path))
+    return PassingFile(descriptor, str(path))
 
 
 class _Opening:

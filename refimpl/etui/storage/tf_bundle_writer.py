@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-import secrets
-import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -31,7 +30,18 @@ from etui.storage.tf_bundle_form import (
     variants_crc,
     write_strings,
 )
-from etui.storage.transaction import FileTransaction, FolderTransaction, resolved, sync_folder
+from etui.storage.transaction import (
+    FileTransaction,
+    FolderTransaction,
+    create_file,
+    duplicate,
+    make_folders,
+    recover_all,
+    remove_file,
+    resolved,
+    sync_file,
+    sync_folder,
+)
 
 Array = np.ndarray[Any, Any]
 Progress = Callable[[str, int, int], None]
@@ -119,8 +129,10 @@ def write_bundle(
     parent, name = os.path.split(os.fspath(prefix))
     folder = resolved(parent or os.curdir)
     with storage_errors(str(folder)):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folders(folder)
     shards = _shards(sorted(tensors, key=_key), shard_size)
+    with storage_errors(str(folder)):
+        recover_all(folder, lambda other: other == name + INDEX or other.startswith(f"{name}.data-"))
     taken = {path.name for path in folder.glob(f"{_escaped(name)}.data-?????-of-?????")}
     own = [shard_name(name, number, shards) for number in range(shards)]
     number = shards
@@ -152,24 +164,16 @@ def write_bundle(
     # Shards of a bundle that was there, and those of the greater number.
     for path in sorted(folder.glob(f"{_escaped(name)}.data-?????-of-?????")):
         if path.name not in own:
-            path.unlink(missing_ok=True)
+            # No index names them; those that cannot be removed are removed by the next writer.
+            with suppress(OSError):
+                remove_file(path)
 
 
 def _rename(folder: Path, names: Sequence[tuple[str, str]]) -> None:
     """Give files further names, each in one step over what has it; a copy where a file cannot have two."""
     with storage_errors(str(folder)):
         for first, second in names:
-            beside = folder / f".{second}.etui-{secrets.token_hex(4)}.tmp"
-            try:
-                try:
-                    beside.hardlink_to(folder / first)
-                except OSError:
-                    shutil.copyfile(folder / first, beside)
-                    with beside.open("rb") as file:
-                        os.fsync(file.fileno())
-                beside.replace(folder / second)
-            finally:
-                beside.unlink(missing_ok=True)
+            duplicate(folder / first, folder / second)
         sync_folder(folder)
 
 
@@ -231,7 +235,7 @@ def write_into(
     files: list[BinaryIO] = []
 
     def make(path: Path) -> BinaryIO:
-        files.append(path.open("xb"))
+        files.append(create_file(path))
         return files[-1]
 
     with storage_errors(str(folder)):
@@ -240,8 +244,7 @@ def write_into(
             if beside is not None:
                 make(folder / beside[0]).write(beside[1])
             for file in files:
-                file.flush()
-                os.fsync(file.fileno())
+                sync_file(file)
         finally:
             for file in files:
                 file.close()

@@ -1,35 +1,65 @@
 """Replacing a file or a folder in one step: write beside, flush to the device, rename (clauses F-6 to F-8).
 
-Names beside a target called NAME, all in its folder:
+Everything that Etui writes into a file system goes through this module, whose helpers are `system`, the calls
+themselves, `output`, the files that are written, `entries`, other names, and `leftovers`, those beside a target.
 
-    .NAME.etui-XXXXXXXX.tmp   what a writer is making; after a crash, garbage
-    .NAME.etui-XXXXXXXX.old   the earlier folder, on systems that cannot swap two folders: between the two renames
-                              it is the artifact, and `standing` finds it there
-
-A writer holds a lock (flock) on what it is making and moving. The next writer removes what no one holds, and puts an
-earlier folder back if a crash left its place empty.
+The order is that of a journal: the content is flushed before its name changes, the change of the name before anything
+that had the name is removed. Where the flush of a name fails, the change is undone; and where that cannot be flushed
+either, both stay, of which one has the name of a leftover.
 """
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import os
-import re
 import secrets
-import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Literal, TypeVar
+from typing import BinaryIO, TypeVar
 
 from etui.errors import error
-from etui.storage.exchange import exchange
+from etui.storage.entries import (
+    duplicate,
+    flush_file,
+    make_folder,
+    make_folders,
+    remove_file,
+    remove_folder,
+    rename,
+)
 from etui.storage.failures import storage_errors
+from etui.storage.leftovers import Cleared, beside, clear, lock, locked, recover, remove, standing, sync_folder, within
+from etui.storage.output import buffered, create_file, sync_file
+from etui.storage.system import calls
+
+__all__ = [
+    "Cleared",
+    "FileTransaction",
+    "FolderTransaction",
+    "clean",
+    "create_file",
+    "duplicate",
+    "flush_file",
+    "make_folder",
+    "make_folders",
+    "nameless_file",
+    "recover_all",
+    "remove_file",
+    "remove_folder",
+    "rename",
+    "replace_file",
+    "resolved",
+    "standing",
+    "sync_file",
+    "sync_folder",
+]
 
 _Held = TypeVar("_Held", BinaryIO, "_Folder")
 _TRIES = 100
-_BUFFER_BYTES = 1024 * 1024
+# What a rename over a folder says when another writer has filled it meanwhile.
+_FILLED = {errno.ENOTEMPTY, errno.EEXIST}
 
 
 def resolved(target: str | os.PathLike[str]) -> Path:
@@ -38,33 +68,117 @@ def resolved(target: str | os.PathLike[str]) -> Path:
         return Path(os.path.realpath(target))
 
 
-def standing(path: Path) -> Path:
-    """`path`, or the place where a writer that stopped between two renames left the earlier folder."""
-    if not os.path.lexists(path):
-        olds = _beside(path, "old")
-        if olds:
-            return max(olds, key=lambda old: old.lstat().st_mtime_ns)
-    return path
+class _Transaction:
+    """What both kinds share: something is made beside a target, and takes its place or is removed."""
 
+    def __init__(self, path: Path, made: Path, held: BinaryIO | _Folder) -> None:
+        self._path = path
+        self._made = made
+        self._held = held
+        # Names were changed, and the folder was not flushed since.
+        self._unsure = False
 
-def recover(path: Path) -> None:
-    """Put an earlier folder back whose place a crash left empty, and remove what dead writers left beside `path`."""
-    for old in _beside(path, "old"):
-        with _locked(old) as free:
-            if not free:
-                continue
-            if os.path.lexists(path):
-                _remove(old)
+    def abort(self) -> None:
+        """Remove what was made; what was at the place stays."""
+        self._close()
+        if self._unsure:
+            try:
+                sync_folder(self._path.parent)
+            except OSError:
+                return
+        remove(self._made)
+
+    def _close(self) -> None:
+        # In an abort the buffer may hold bytes that the device refused, and closing would try again and raise again.
+        # After a commit everything is durable, whatever closing says.
+        with suppress(OSError):
+            self._held.close()
+
+    def _put_in_place(self) -> None:
+        """Give what was made the name of the target, durably, and remove what had it.
+
+        On a failure the names are as they were; only where the system can neither swap two names nor give a file two of
+        them, a file stays replaced whose folder could not be flushed.
+        """
+        made, path = self._made, self._path
+        for _ in range(_TRIES):
+            if not os.path.lexists(path) or _is_empty_folder(path):
+                try:
+                    calls.system.rename(made, path)
+                except OSError as cause:
+                    if cause.errno in _FILLED:
+                        continue
+                    raise
+                self._settle(lambda: calls.system.rename(path, made))
+                return
+            try:
+                swapped = calls.system.exchange(made, path)
+            except FileNotFoundError:
+                # Another writer is between its two renames, or someone removed the target.
+                if os.path.lexists(made):
+                    continue
+                raise
+            if swapped:
+                self._settle(lambda: calls.system.exchange(made, path))
+                remove(made)
             else:
-                old.rename(path)
-    for leftover in _beside(path, "tmp"):
-        with _locked(leftover) as free:
-            if free:
-                _remove(leftover)
+                self._rename_twice()
+            return
+        raise error("storage-failed", where=str(path), found=f"others changed it during {_TRIES} tries")
+
+    def _rename_twice(self) -> None:
+        """The same where two names cannot be swapped: a folder has no place for a moment, a file always has."""
+        made, path = self._made, self._path
+        old = made.with_suffix(".old")
+        with locked(path):
+            if path.is_dir():
+                self._move_aside(old)
+            else:
+                try:
+                    calls.system.link(path, old)
+                except OSError:
+                    calls.system.rename(made, path)
+                    self._settle(lambda: None)
+                    return
+                try:
+                    calls.system.rename(made, path)
+                    self._settle(lambda: calls.system.rename(old, path))
+                finally:
+                    # It is the second name of a file, or its place was taken back.
+                    remove(old)
+
+    def _move_aside(self, old: Path) -> None:
+        made, path = self._made, self._path
+
+        def undo() -> None:
+            calls.system.rename(path, made)
+            calls.system.rename(old, path)
+
+        calls.system.rename(path, old)
+        self._unsure = True
+        try:
+            calls.system.rename(made, path)
+        except BaseException:
+            calls.system.rename(old, path)
+            raise
+        self._settle(undo)
+        remove(old)
+
+    def _settle(self, undo: Callable[[], object]) -> None:
+        """Make a change of names durable, or undo it."""
+        self._unsure = True
+        try:
+            sync_folder(self._path.parent)
+        except OSError:
+            undo()
+            raise
+        self._unsure = False
 
 
-class FileTransaction:
+class FileTransaction(_Transaction):
     """A file that takes the place of `path` when it is complete.
+
+    Its permissions are those of the file that it replaces, from the beginning.
 
     Args:
         path: the file to replace or make, resolved.
@@ -74,29 +188,27 @@ class FileTransaction:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
         with storage_errors(str(path)):
+            mode = _mode_of(path)
+            if mode is not None and not stat.S_ISREG(mode):
+                number = errno.EISDIR if stat.S_ISDIR(mode) else errno.ELOOP if stat.S_ISLNK(mode) else errno.ENODEV
+                raise OSError(number, os.strerror(number), str(path))
             recover(path)
-            self._temporary, self.file = _make_beside(path, _make_file)
+            made, self.file = _make_beside(path, mode, _make_file)
+        super().__init__(path, made, self.file)
 
     def commit(self) -> None:
         """Flush the file to the device and put it in its place."""
         with storage_errors(str(self._path)):
-            self.file.flush()
-            os.fsync(self.file.fileno())
-            _put_in_place(self._temporary, self._path)
-            self.file.close()
-
-    def abort(self) -> None:
-        """Remove the temporary file; what was at the place stays."""
-        # The buffer may hold bytes that the device refused; closing would try again and raise again.
-        with suppress(OSError):
-            self.file.close()
-        _remove(self._temporary)
+            sync_file(self.file)
+            self._put_in_place()
+        self._close()
 
 
-class FolderTransaction:
+class FolderTransaction(_Transaction):
     """A folder that takes the place of `path` when it is complete.
+
+    Its permissions are those of the folder that it replaces, those in it are of new files.
 
     Args:
         path: the folder to replace or make, resolved.
@@ -106,21 +218,46 @@ class FolderTransaction:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
         with storage_errors(str(path)):
+            self._mode = _mode_of(path)
+            if self._mode is not None and not stat.S_ISDIR(self._mode):
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
             recover(path)
-            self.folder, self._held = _make_beside(path, _Folder)
+            self.folder, self._descriptor = _make_beside(path, self._mode, _Folder)
+        super().__init__(path, self.folder, self._descriptor)
 
     def commit(self) -> None:
         """Put the folder, whose content is durable, in its place, and remove the earlier one."""
         with storage_errors(str(self._path)):
-            _put_in_place(self.folder, self._path)
-            self._held.close()
+            if self._mode is not None and ~self._mode & stat.S_IRWXU:
+                # The owner may not write into it, and now nothing more is to be written.
+                calls.system.chmod(self._descriptor.fileno(), stat.S_IMODE(self._mode))
+                calls.system.fsync(self._descriptor.fileno())
+            self._put_in_place()
+        self._close()
 
-    def abort(self) -> None:
-        """Remove the temporary folder; what was at the place stays."""
-        _remove(self.folder)
-        self._held.close()
+
+def clean(path: Path, *, dry: bool = False) -> list[Cleared]:
+    """Remove what writers that died left beside a target, and in it if it is a folder of targets.
+
+    What was at a target whose place is empty is put back. Nothing that a living writer holds is touched.
+
+    Args:
+        path: the target, which may be missing; a symbolic link stands for what it points to.
+        dry: change nothing, and say what would become of each.
+
+    Raises:
+        StorageError: ``storage-failed``, the folder of the target is not there or cannot be flushed.
+    """
+    path = resolved(path) if path.is_symlink() else path
+    with storage_errors(str(path)):
+        path.parent.stat()
+        return clear([*beside(path), *within(path)], dry=dry)
+
+
+def recover_all(folder: Path, belongs: Callable[[str], bool]) -> None:
+    """Remove what writers that died left beside the targets of a folder whose names belong to a set of files."""
+    clear([leftover for leftover in within(folder) if belongs(leftover.target.name)])
 
 
 @contextmanager
@@ -144,134 +281,80 @@ def replace_file(target: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         raise
 
 
-def sync_folder(path: Path) -> None:
-    """Flush a folder's entries to the device."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _put_in_place(made: Path, path: Path) -> None:
-    """Give what is at `made` the name `path`, durably, and remove what had it.
-
-    On a failure the names are as they were; only where the system cannot swap two names, a file stays replaced whose
-    folder could not be flushed.
-    """
-    if not os.path.lexists(path) or _is_empty_folder(path):
-        made.rename(path)
-        _sync_or_undo(path, lambda: path.rename(made))
-        return
-    made.chmod(stat.S_IMODE(path.stat().st_mode))
-    if exchange(str(made), str(path)):
-        _sync_or_undo(path, lambda: exchange(str(made), str(path)))
-        _remove(made)
-    elif path.is_dir():
-        _rename_twice(made, path)
-    else:
-        made.replace(path)
-        sync_folder(path.parent)
-
-
-def _rename_twice(made: Path, path: Path) -> None:
-    old = made.with_suffix(".old")
-    with _locked(path):
-        path.rename(old)
-        try:
-            made.rename(path)
-            _sync_or_undo(path, lambda: path.rename(made))
-        except BaseException:
-            old.rename(path)
-            raise
-        _remove(old)
-
-
-def _sync_or_undo(path: Path, undo: Callable[[], object]) -> None:
-    try:
-        sync_folder(path.parent)
-    except OSError:
-        undo()
-        raise
+def nameless_file(target: Path) -> BinaryIO:
+    """A file beside a target that has no name, so that nothing is left when it is closed or the process dies."""
+    target = resolved(target)
+    nameless = getattr(os, "O_TMPFILE", 0)
+    if nameless:
+        with suppress(OSError):
+            return buffered(calls.system.open(target.parent, nameless | os.O_RDWR, 0o600), str(target.parent))
+    made, file = _make_beside(target, stat.S_IRUSR | stat.S_IWUSR, _make_file)
+    remove(made)
+    return file
 
 
 def _is_empty_folder(path: Path) -> bool:
     return path.is_dir() and next(path.iterdir(), None) is None
 
 
-def _beside(path: Path, kind: Literal["tmp", "old"]) -> list[Path]:
-    pattern = re.compile(rf"\.{re.escape(path.name)}\.etui-[0-9a-f]{{8}}\.{kind}")
+def _mode_of(path: Path) -> int | None:
+    """Kind and permissions of what is at a path."""
     try:
-        return [entry for entry in path.parent.iterdir() if pattern.fullmatch(entry.name)]
-    except OSError:
-        return []
+        return path.lstat().st_mode
+    except FileNotFoundError:
+        return None
 
 
-def _make_beside(path: Path, make: Callable[[Path], _Held]) -> tuple[Path, _Held]:
-    """Make something under a fresh name beside `path`, and hold it locked."""
+def _make_beside(path: Path, mode: int | None, make: Callable[[Path, bool], _Held]) -> tuple[Path, _Held]:
+    """Make something under a fresh name beside `path`, with the permissions of `mode`, and hold it locked."""
     for _ in range(_TRIES):
         made = path.with_name(f".{path.name}.etui-{secrets.token_hex(4)}.tmp")
         try:
-            held = make(made)
+            # At no time may more people read it than read what it replaces.
+            held = make(made, mode is not None)
         except FileExistsError:
             continue
-        _lock(held.fileno())
-        # Between its making and its locking another writer may have taken it for a leftover.
-        if os.fstat(held.fileno()).st_nlink:
-            return made, held
+        except FileNotFoundError:
+            # Another writer may have taken it for a leftover before it was open, or see below.
+            if path.parent.is_dir():
+                continue
+            raise
+        try:
+            lock(held.fileno())
+            if mode is not None:
+                owner = stat.S_IRWXU if stat.S_ISDIR(mode) else 0
+                calls.system.chmod(held.fileno(), stat.S_IMODE(mode) | owner)
+            # Between its making and its locking another writer may have taken it for a leftover.
+            if os.fstat(held.fileno()).st_nlink:
+                return made, held
+        except BaseException:
+            held.close()
+            remove(made)
+            raise
         held.close()
     raise error("storage-failed", where=str(path), found=f"no free name beside it in {_TRIES} tries")
 
 
-def _make_file(path: Path) -> BinaryIO:
-    return path.open("x+b", buffering=_BUFFER_BYTES)
+def _make_file(path: Path, private: bool) -> BinaryIO:
+    return create_file(path, 0o600 if private else 0o666)
 
 
 class _Folder:
     """A folder held open for its lock, as a file is."""
 
-    def __init__(self, path: Path) -> None:
-        path.mkdir()
+    def __init__(self, path: Path, private: bool) -> None:
+        calls.system.mkdir(path, 0o700 if private else 0o777)
         try:
-            self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._descriptor = calls.system.open(path, os.O_RDONLY | os.O_DIRECTORY)
         except OSError:
-            path.rmdir()
+            remove(path)
             raise
 
     def fileno(self) -> int:
         return self._descriptor
 
     def close(self) -> None:
-        os.close(self._descriptor)
-
-
-def _lock(descriptor: int) -> bool:
-    """Lock without waiting; file systems without locks count as locked by someone else."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[bool]:
-    """Try to lock what is at `path` for the block; gives whether the lock was free."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        yield False
-        return
-    try:
-        yield _lock(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _remove(path: Path) -> None:
-    """Remove a file or folder; what cannot be removed stays, for the next writer."""
-    with suppress(OSError):
-        if stat.S_ISDIR(path.lstat().st_mode):
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink()
+        """Let go of the folder; again is no error."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            calls.system.close(descriptor)

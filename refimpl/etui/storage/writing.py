@@ -17,15 +17,12 @@ def slices(buffers: Iterable[Buffer]) -> Iterator[memoryview]:
     """The bytes of contiguous buffers as flat views of at most `SLICE_BYTES`; empty ones are left out."""
     for buffer in buffers:
         view = memoryview(buffer)
-        if view.nbytes == 0:
-            continue
-        if view.ndim != 1 or view.format != "B":
+        if view.nbytes and (view.ndim != 1 or view.format != "B"):
             view = view.cast("B")
-        if view.nbytes <= SLICE_BYTES:
-            yield view
-        else:
-            for start in range(0, view.nbytes, SLICE_BYTES):
-                yield view[start : start + SLICE_BYTES]
+        for start in range(0, view.nbytes, SLICE_BYTES):
+            yield view[start : start + SLICE_BYTES]
+        # The buffer may be all that holds its memory, and the next one is made when it is asked for.
+        del buffer, view
 
 
 class Content(NamedTuple):
@@ -119,6 +116,7 @@ def exactly(size: int, data: Iterator[memoryview], name: str) -> Iterator[memory
         if left < 0:
             break
         yield view
+        del view  # see `slices`
     if left:
         given = f"at least {size - left}" if left < 0 else f"{size - left}"
         raise error("writer-misuse", where=name, found=f"{given} bytes for a part of {size}")

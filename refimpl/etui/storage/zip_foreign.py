@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
+from tempfile import TemporaryFile
 from types import TracebackType
 from typing import BinaryIO, NamedTuple, Self
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
@@ -17,9 +18,10 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 from etui.errors import EtuiError, error, shown
 from etui.limits import DEFAULT_LIMITS, MIB, Limits
 from etui.storage import zip_records as z
-from etui.storage.base import SLICE_BYTES, Buffer, ByteSource
+from etui.storage.base import Buffer, ByteSource
+from etui.storage.checksums import crc32
 from etui.storage.failures import storage_errors
-from etui.storage.sources import BytesSource, FileSource, Window
+from etui.storage.sources import BytesSource, FileSource, PassingFile, Window
 from etui.storage.transaction import replace_file
 from etui.storage.writing import exactly, slices
 from etui.storage.zip_names import check_kind, check_names, decoded_name
@@ -37,6 +39,10 @@ _FAULTS: dict[z.TailFault, str] = {
 }
 # A member up to this size may be deflated as well as it can be: its buffer is small anyway.
 _HARMLESS_BYTES = MIB
+# Copies of this size stay in the processor's cache until they are checked: twice as fast as those of 4 MiB.
+_CACHED_BYTES = 256 * 1024
+# Deflated members beyond this are put into a file.
+_IN_MEMORY_BYTES = 16 * MIB
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 Member = tuple[str, int, Iterable[Buffer]]
@@ -84,12 +90,15 @@ class ForeignZip:
         return {name: member.size for name, member in self._members.items()}
 
     def source(self, name: str) -> ByteSource:
-        """The data of a member, whose CRC-32 is checked: without a copy if it is stored, else inflated in memory.
+        """The data of a member, whose CRC-32 is checked: without a copy if it is stored.
+
+        A deflated member is inflated in memory, or into a nameless temporary file if it is large.
 
         Raises:
             KeyError: there is no such member.
             IntegrityError: ``foreign-zip-crc``.
             MalformedError: ``foreign-zip``, the compressed data does not decode.
+            StorageError: ``storage-failed``.
         """
         if name not in self._sound:
             member = self._members[name]
@@ -97,19 +106,20 @@ class ForeignZip:
             data = Window(self._source, member.data_offset, member.stored_size)
             content = data if member.method == _STORED else _inflated(data, member, where)
             crc = 0
-            for start in range(0, content.size, SLICE_BYTES):
-                crc = zlib.crc32(content.read(start, min(SLICE_BYTES, content.size - start)), crc)
+            for start in range(0, content.size, _CACHED_BYTES):
+                crc = crc32(content.read(start, min(_CACHED_BYTES, content.size - start)), crc)
             if crc != member.crc:
                 raise error("foreign-zip-crc", where=where, found=f"CRC-32 {crc:08x}, not {member.crc:08x}")
-            if member.method != _STORED:
+            if isinstance(content, BytesSource):
                 return content
             self._sound[name] = content
         return self._sound[name]
 
     def close(self) -> None:
         """Let go of the file. Views handed out stay valid."""
-        if isinstance(self._source, FileSource):
-            self._source.close()
+        for source in (self._source, *self._sound.values()):
+            if isinstance(source, FileSource):
+                source.close()
 
     def __enter__(self) -> Self:
         return self
@@ -127,7 +137,7 @@ def open_zip(location: str | os.PathLike[str] | bytes, limits: Limits = DEFAULT_
     path = os.fspath(location)
     with storage_errors(path):
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    source = FileSource(descriptor, path)
+    source = PassingFile(descriptor, path)
     try:
         return ForeignZip(source, path, limits)
     except BaseException:
@@ -298,14 +308,40 @@ def _check_sizes(members: Mapping[str, _Found], where: str, limits: Limits) -> N
 
 def _inflated(data: ByteSource, member: _Found, where: str) -> ByteSource:
     """The inflated data; the declared size, which was checked, bounds what is allocated."""
+    if member.size <= _IN_MEMORY_BYTES:
+        return BytesSource(b"".join(_pieces(data, member, where)))
+    with storage_errors("a temporary file"), TemporaryFile() as file:
+        for piece in _pieces(data, member, where):
+            file.write(piece)
+        file.flush()
+        return PassingFile(os.dup(file.fileno()), where)
+
+
+def _pieces(data: ByteSource, member: _Found, where: str) -> Iterator[bytes]:
+    """The inflated data in pieces, of its declared size in all."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        content = inflater.decompress(data.view(0, data.size), member.size + 1)
-    except zlib.error as cause:
-        raise _fault(where, f"compressed data that does not decode: {cause}") from cause
-    if len(content) != member.size or not inflater.eof or inflater.unused_data:
+    left, waiting = member.size, b""
+    for start in range(0, data.size, _CACHED_BYTES):
+        waiting = data.read(start, min(_CACHED_BYTES, data.size - start))
+        while waiting and not inflater.eof:
+            try:
+                piece = inflater.decompress(waiting, _CACHED_BYTES)
+            except zlib.error as cause:
+                raise _fault(where, f"compressed data that does not decode: {cause}") from cause
+            waiting = inflater.unconsumed_tail
+            left -= len(piece)
+            if left < 0:
+                break
+            yield piece
+        if waiting or left < 0:
+            break
+    # What was held back for want of room comes without further input.
+    if left >= 0 and not inflater.eof:
+        piece = inflater.decompress(b"", left + 1)
+        left -= len(piece)
+        yield piece
+    if left or waiting or not inflater.eof or inflater.unused_data:
         raise error("foreign-zip-crc", where=where, found=f"compressed data that is not of {member.size} bytes")
-    return BytesSource(content)
 
 
 def _fault(where: str, found: str) -> EtuiError:

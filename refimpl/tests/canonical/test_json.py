@@ -77,6 +77,7 @@ CASES = [
         b'{"a":"\xf4\x90\x80\x80"}',
         b'{"a":"\xed"}',
         b'{"a":"\xed\xa0"}',
+        b'{"a":"\xed\xf1\x80"}',
         '{"a":1}'.encode("utf-16"),
     ),
     *cases(

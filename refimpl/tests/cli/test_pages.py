@@ -39,6 +39,7 @@ def pages(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         ("refimpl/docs/core-vocabulary.md", 7),
         ("refimpl/docs/implement-etui.md", 15),
         ("refimpl/docs/keras-formats.md", 12),
+        ("refimpl/docs/signing.md", 18),
     ],
 )
 def test_every_block_shows_the_real_output(pages: ModuleType, name: str, least: int) -> None:
@@ -75,7 +76,7 @@ def test_a_block_with_other_output_is_found(pages: ModuleType) -> None:
     assert pages.rendered(wrong) == right
 
 
-@pytest.mark.parametrize("name", ["README.md", *(f"refimpl/docs/{path.name}" for path in DOCS)])
+@pytest.mark.parametrize("name", ["README.md", "SECURITY.md", *(f"refimpl/docs/{path.name}" for path in DOCS)])
 def test_links_lead_somewhere(name: str) -> None:
     """Each relative link of a page is a file of the repository."""
     page = ROOT / name

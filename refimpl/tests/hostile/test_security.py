@@ -116,8 +116,9 @@ def test_every_code_of_an_artifact_is_provoked_by_a_test() -> None:
     codes = {code for code, row in ERROR_CODES.items() if row.clause and not row.clause.startswith(BRIDGES)}
     assert len(codes) > 80
     core = HERE.parent / "core"
-    folders = (HERE, HERE.parent / "storage", core, core / "rules")
-    assert codes - texts_of(file for folder in folders for file in folder.glob("test_*.py")) == set()
+    folders = (HERE, HERE.parent / "signing", HERE.parent / "storage", core, core / "rules")
+    files = [*(HERE / "catalogue").glob("*.py"), *(file for folder in folders for file in folder.glob("test_*.py"))]
+    assert codes - texts_of(files) == set()
 
 
 @pytest.mark.library

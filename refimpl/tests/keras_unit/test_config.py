@@ -377,6 +377,8 @@ def test_configs_of_another_form_are_refused(kit: Any) -> None:
         graph_with(kit, [{"args": [t("nobody")], "kwargs": {}}]),
         graph_with(kit, [{"args": [t("x", 1)], "kwargs": {}}]),
         graph_with(kit, [{"args": [t("x", 0, -1)], "kwargs": {}}]),
+        graph_with(kit, [{"args": [t("x", 0, 2**31 - 1)], "kwargs": {}}]),
+        graph_with(kit, ok, (["x", 0, 0], ["d", 0, 2**60])),
         graph_with(kit, [{"args": [t("d")], "kwargs": {}}]),
         graph_with(kit, [{"args": 1, "kwargs": {}}]),
         graph_with(kit, [5]),
@@ -387,6 +389,15 @@ def test_configs_of_another_form_are_refused(kit: Any) -> None:
         kit.functional({"a": 1}, ["x", 0, 0], ["d", 0, 0]),
     ]
     assert [refusal(kit, tree) for tree in bad] == ["keras-config"] * len(bad)
+
+
+@pytest.mark.clause("K-39")
+def test_outputs_that_nobody_names_are_bounded(kit: Any) -> None:
+    """The highest output of a call makes room for those before it, which all calls together have not without end."""
+    sparse = [{"args": [kit.tensor("x", 0, 4095)], "kwargs": {}}]
+    assert len(kit.model(graph_with(kit, sparse)).config.model.modules) == 2
+    both = [{"args": [kit.tensor("x", 0, 4095), kit.tensor("d", 0, 1)], "kwargs": {}}]
+    assert refusal(kit, graph_with(kit, both)) == "limit-foreign"
 
 
 @pytest.mark.clause("K-60@e528a0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import etui
 from etui.bridges.keras import v3
 from etui.bridges.keras.content import Dialect
+from etui.bridges.keras.core.optimizer_lift import lift_optimizer
 from etui.bridges.keras.dialects.normalize import dialect_of, to_dialect
 from etui.canonical.values import ObjectValue
 from etui.containers.config import Config, Module
@@ -143,6 +145,22 @@ def test_the_product_of_nadam_is_computed() -> None:
     back, report = there(found, "tf_keras", lost=1)
     assert back.shared_slots == {}
     assert statuses(report) == {"optimizer/u_product": "not-transferable"}
+
+
+@pytest.mark.library
+@pytest.mark.parametrize(("beta", "expected"), [(0.9, 0.0), (10.0, math.inf), (10**400, math.inf), (1.0, None)])
+def test_the_product_of_nadam_takes_no_time_for_any_steps_and_factor(beta: float, expected: float | None) -> None:
+    """A file may say that there were 2^62 steps, and a factor that no float holds after them."""
+    late = optimizer("Nadam", slots(momentum=1.0, velocity=1.0), beta_1=beta)
+    late.step = late.micro_step = 2**62
+
+    products = [
+        float(found.shared_slots["u_product"].numpy())
+        for found in (there(late)[0], lift_optimizer(late, Report(), "optimizer"))
+    ]
+
+    assert len(products) == 2
+    assert all((0 < found < 1e-3) if expected is None else found == expected for found in products)
 
 
 LEGACY = [

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from etui.bridges.keras.weights.metric_state import unused_metrics
 from etui.canonical.values import OutputRef
 
 Json = Any
@@ -159,3 +160,18 @@ def test_the_dialect_is_told_without_metadata(kit: Any) -> None:
     model = kit.model(functional(layers, [["a", 0, 0]], [["f", 0, 0]]), version=None)
     assert model.config.model.residue["keras"]["dialect"] == "tf_keras"
     assert "dialect" not in kit.model(kit.dense_model(), version=None).config.model.residue.get("keras", {})
+
+
+@pytest.mark.library
+def test_the_state_of_metrics_is_bounded() -> None:
+    """A few metrics of many thresholds are made, and not as many as a config may ask for with a few bytes each."""
+    metric = {"module": "keras.metrics", "class_name": "AUC", "config": {"num_thresholds": 1_000_000}}
+
+    def state(count: int) -> dict[str, Any] | None:
+        compiled = {"loss": "mse", "metrics": [metric | {"registered_name": None}] * count}
+        return unused_metrics({"class_name": "Sequential", "compile_config": compiled})
+
+    few = state(2)
+    assert few is not None
+    assert [tensor.shape for tensor in few.values()] == [(), (), *[(1_000_000,)] * 8]
+    assert state(5) is None

@@ -329,6 +329,7 @@ def test_hostile_documents_are_refused(data: bytes) -> None:
     with pytest.raises(MalformedError) as caught:
         parsed(data)
     assert caught.value.code == "keras-json"
+    assert str(caught.value).count("config.json") == 1, "the message is within another one"
 
 
 @pytest.mark.clause("K-2@1b562f", "L-3@a15eb3")

@@ -11,6 +11,7 @@ import pytest
 
 from etui.storage import transaction
 from etui.storage.part_names import MANIFEST
+from etui.storage.system import calls
 from etui.storage.transaction import replace_file
 from etui.testing.storage import with_manifest, write
 
@@ -73,18 +74,19 @@ def test_a_folder_is_durable_before_it_takes_its_place(
     if before:
         write(target, before, "directory")
     moments = []
-    put = transaction._put_in_place
+    put = transaction._Transaction._put_in_place
 
-    def noting(made: Path, path: Path) -> None:
+    def noting(found: transaction._Transaction) -> None:
+        made = found._made
         moments.append(device.durable(made))
         assert device.log.index((made / MANIFEST).stat().st_ino) > device.log.index(made.stat().st_ino)
         for name in CONTENT:
             assert device.log.index((made / name).stat().st_ino) <= device.log.index((made / MANIFEST).stat().st_ino)
-        put(made, path)
+        put(found)
 
-    monkeypatch.setattr(transaction, "_put_in_place", noting)
+    monkeypatch.setattr(transaction._Transaction, "_put_in_place", noting)
     if swap == "rename":
-        monkeypatch.setattr(transaction, "exchange", lambda *_: False)
+        monkeypatch.setattr(calls.system, "exchange", lambda *_: False)
     write(target, CONTENT, "directory")
     assert moments == [CONTENT]
     assert device.log[-1] == device.root.stat().st_ino
@@ -99,15 +101,16 @@ def test_a_packed_artifact_is_durable_before_it_takes_its_place(
     """The whole file is flushed before its rename, and the folder after it."""
     target = device.root / "m.etui"
     moments = []
-    put = transaction._put_in_place
+    put = transaction._Transaction._put_in_place
 
-    def noting(made: Path, path: Path) -> None:
+    def noting(found: transaction._Transaction) -> None:
+        made = found._made
         moments.append(device.flushed.get(made.stat().st_ino))
-        put(made, path)
+        put(found)
 
-    monkeypatch.setattr(transaction, "_put_in_place", noting)
+    monkeypatch.setattr(transaction._Transaction, "_put_in_place", noting)
     if swap == "rename":
-        monkeypatch.setattr(transaction, "exchange", lambda *_: False)
+        monkeypatch.setattr(calls.system, "exchange", lambda *_: False)
     for content in (with_manifest({"config.json": b"{}"}), CONTENT):
         write(target, content)
         assert moments.pop() == target.read_bytes()

@@ -92,6 +92,17 @@ def same(members: list[ZipMember]) -> None:
     """No change."""
 
 
+def far_directory(offset: int) -> bytes:
+    """A canonical archive, but for zip64 records that say where the central directory is."""
+    data = packed()
+    start = len(data) - z.END.size
+    end = z.EndRecord(*z.END.unpack(data[start:]))
+    counts = (end.entries, end.entries, end.directory_size)
+    far = z.END64.pack(z.END64_SIGNATURE, z.END64.size - 12, 45, 45, 0, 0, *counts, offset)
+    locator = z.LOCATOR64.pack(z.LOCATOR64_SIGNATURE, 0, start, 1)
+    return data[:start] + far + locator + z.END.pack(*end._replace(directory_offset=z.ONES32))
+
+
 def zip64_sizes(size: int) -> bytes:
     """A zip64 field with both sizes."""
     return b"\x01\x00\x10\x00" + size.to_bytes(8, "little") * 2
@@ -210,6 +221,7 @@ HOSTILE = [
     pytest.param(hostile(same, end={"entries": 7, "disk_entries": 7}), "zip-layout", id="more entries than there are"),
     pytest.param(hostile(same, end={"directory_offset": 64}), "zip-layout", id="directory elsewhere"),
     pytest.param(hostile(same, end={"directory_size": 2**31}), "zip-layout", id="directory larger than the file"),
+    pytest.param(far_directory(2**64 - 1), "zip-layout", id="directory that ends beyond 64 bits"),
     # Z-11: a file that ends early
     pytest.param(b"", "zip-truncated", id="empty file", marks=pytest.mark.clause("Z-11@9cbdd6")),
     pytest.param(b"PK\x03\x04", "zip-truncated", id="nothing but the first signature"),

@@ -1,20 +1,15 @@
-"""Byte sources, and digests made while writing."""
+"""Byte sources."""
 
 from __future__ import annotations
 
 import gc
-import hashlib
 import os
-import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from etui.errors import StorageError, UnsupportedError
-from etui.storage.base import SLICE_BYTES, ByteSource
-from etui.storage.digesting import Digesting
+from etui.errors import StorageError
+from etui.storage.base import ByteSource
 from etui.storage.sources import BytesSource, FileSource, Window
 
 DATA = bytes(range(256)) * 20
@@ -104,49 +99,3 @@ def test_a_source_that_is_dropped_closes_its_file(tmp_path: Path) -> None:
         opened(path).view(0, 1)
     gc.collect()
     assert len(list(Path("/dev/fd").iterdir())) == before
-
-
-@pytest.mark.clause("H-1@34f64c", "H-2@32a072")
-@given(
-    st.lists(st.one_of(st.binary(max_size=100), st.integers(0, 300).map(lambda kib: b"k" * (1024 * kib))), max_size=5)
-)
-def test_digests_made_while_writing_are_those_of_the_bytes(pieces: list[bytes]) -> None:
-    """What goes through comes out unchanged, and each piece has the SHA-256 digest of its own bytes."""
-    with Digesting() as digesting:
-        for piece in pieces:
-            assert b"".join(digesting.through(piece)) == piece
-            assert digesting.finish() == f"sha256:{hashlib.sha256(piece).hexdigest()}"
-
-
-@pytest.mark.library
-def test_large_pieces_are_cut_and_hashed_in_order() -> None:
-    """A piece of many slices, in one buffer or in several, has the digest of the whole."""
-    piece = os.urandom(SLICE_BYTES * 6 + 123)
-    expected = f"sha256:{hashlib.sha256(piece).hexdigest()}"
-    with Digesting() as digesting:
-        views = list(digesting.through(piece))
-        assert [view.nbytes for view in views] == [SLICE_BYTES] * 6 + [123]
-        assert digesting.finish() == expected
-        for start in range(0, len(piece), 1_000_000):
-            for view in digesting.through(memoryview(piece)[start : start + 1_000_000]):
-                assert view.obj is piece
-        assert digesting.finish() == expected
-
-
-@pytest.mark.library
-def test_a_pass_that_is_left_early_ends_its_thread() -> None:
-    """A generator that was not read to its end leaves no thread behind."""
-    before = threading.active_count()
-    with Digesting() as digesting:
-        slices = digesting.through(bytes(SLICE_BYTES * 3))
-        next(slices)
-        assert threading.active_count() == before + 1
-    assert threading.active_count() == before
-
-
-@pytest.mark.clause("H-3@effdac")
-def test_an_unknown_algorithm_is_refused() -> None:
-    """There is no writing with a digest that no reader could check."""
-    with pytest.raises(UnsupportedError) as caught:
-        Digesting("md5")
-    assert caught.value.code == "digest-algorithm"

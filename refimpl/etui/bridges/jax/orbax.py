@@ -253,10 +253,7 @@ def write(
     with replace_folder(target) as files:
         staging = files.folder("staging").absolute()
         ocp.PyTreeCheckpointer().save(staging / "tree", tree)
-        for entry in (staging / "tree").iterdir():
-            entry.rename(staging.parent / entry.name)
-        (staging / "tree").rmdir()
-        staging.rmdir()
+        files.raise_up("staging/tree")
 
 
 def _leaves(model: Model, report: Report) -> dict[str, Any]:

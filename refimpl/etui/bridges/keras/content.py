@@ -46,12 +46,14 @@ class Renamed:
     Attributes:
         path, dtype, shape: as in `Stored`.
         load: gives the elements.
+        live: whether they may change, as those of a framework's variable do.
     """
 
     path: str
     dtype: str
     shape: tuple[int, ...]
     load: Callable[[], np.ndarray[Any, Any]] = field(repr=False)
+    live: bool = False
 
     def read(self) -> np.ndarray[Any, Any]:
         """The elements."""

@@ -17,6 +17,8 @@ from etui.containers.config import Call, Graph, Module
 from etui.errors import error, shown
 
 _REFERENCE = 3
+# Of all calls of a graph, those that nothing names included: each takes memory, and a reference to one a few bytes.
+_OUTPUTS = 4096
 
 
 def read_graph(module: Module, layers: list[Json], ends: list[Json], *, values: ValueReader, dialect: str) -> Graph:
@@ -46,6 +48,7 @@ class _GraphReader:
         self.where = f"config.json, calls of {module.name}"
         self.children = module.modules
         self.tensors: dict[str, list[Any]] = {}
+        self.outputs = 0
         self.names: dict[str, int] = {}
         self.ids: list[list[str]] = []
         self.starts: list[tuple[int, int]] = []
@@ -87,7 +90,9 @@ class _GraphReader:
         if not isinstance(node, list) or len(node) != _REFERENCE or not isinstance(node[0], str):
             return None
         name, at, tensor = node
-        if name not in self.names or type(at) is not int or type(tensor) is not int or tensor < 0:
+        if name not in self.names or type(at) is not int or type(tensor) is not int:
+            return None
+        if not 0 <= tensor < _OUTPUTS:
             return None
         index = self.names[name]
         at -= self.starts[index][end]
@@ -99,7 +104,11 @@ class _GraphReader:
         if found is None:
             raise error("keras-config", where=self.where, found=f"no call has the output {shown(config)}")
         specs = self.tensors.setdefault(found.call, [])
-        specs.extend([None] * (found.index + 1 - len(specs)))
+        missing = max(0, found.index + 1 - len(specs))
+        self.outputs += missing
+        if self.outputs > _OUTPUTS:
+            raise error("limit-foreign", where=self.where, found=f"calls of {self.outputs} outputs")
+        specs.extend([None] * missing)
         specs[found.index] = [config.get("shape"), config.get("dtype")]
         return found
 

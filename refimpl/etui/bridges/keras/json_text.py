@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from etui.bridges.keras.patches import Json
-from etui.errors import error, shown
+from etui.errors import EtuiError, error, shown
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.storage.base import SLICE_BYTES, ByteSource
 
@@ -44,6 +44,8 @@ def read_json(source: ByteSource, where: str, limits: Limits = DEFAULT_LIMITS) -
     try:
         text = source.read(0, source.size).decode("utf-8")
         tree = json.loads(text, parse_int=integer, object_pairs_hook=members)
+    except EtuiError:
+        raise
     except UnicodeDecodeError as reason:
         fail(str(reason))
     except (ValueError, RecursionError) as reason:

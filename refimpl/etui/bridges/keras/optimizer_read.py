@@ -23,6 +23,7 @@ from etui.bridges.keras.values import ValueReader, frame_of, is_object
 from etui.bridges.keras.variables import tensor_of
 from etui.canonical.values import ObjectValue
 from etui.containers.optimizer import Group, Optimizer
+from etui.containers.tensors import raw_bytes
 from etui.report import Report
 
 _INNER = "inner_optimizer"
@@ -256,4 +257,4 @@ def _kind(found: Stored) -> tuple[str, tuple[int, ...]]:
 def _equal(one: Stored, two: Stored | None) -> bool:
     if two is None or (one.dtype, one.shape) != (two.dtype, two.shape):
         return False
-    return one.read().tobytes() == two.read().tobytes()
+    return raw_bytes(one.read()) == raw_bytes(two.read())

@@ -9,12 +9,12 @@ from typing import TypeVar
 import numpy as np
 
 from etui import dtypes, paths
-from etui.bridges.keras.content import Stored
+from etui.bridges.keras.content import Renamed, Stored
 from etui.bridges.keras.layout import VARS, Place, places
 from etui.bridges.keras.modules import join, keep, residue, row
 from etui.bridges.keras.roles import Role, adapter_shapes, read_roles, write_keys
 from etui.containers.config import Config
-from etui.containers.tensors import Array, Tensor
+from etui.containers.tensors import Array, Tensor, raw_bytes
 from etui.containers.weights import Weights
 from etui.errors import error
 from etui.report import Report
@@ -48,7 +48,8 @@ def tensor_of(dataset: Stored) -> Tensor:
     """The dataset as a tensor; it is read when it is needed, or now if its dtype needs an encoding."""
     if dtypes.by_name(dataset.dtype, "").safetensors is None:
         return Tensor.of(dataset.read())
-    return Tensor.lazy(dataset.dtype, dataset.shape, dataset.read)
+    live = isinstance(dataset, Renamed) and dataset.live
+    return Tensor.lazy(dataset.dtype, dataset.shape, dataset.read, fixed=not live)
 
 
 def read_weights(config: Config, stored: Mapping[str, Stored], foreign: set[str], report: Report) -> Weights:
@@ -142,7 +143,7 @@ def _is_shared(entry: Entry, other: Entry | None) -> bool:
     one, two = entry.dataset, other.dataset if other is not None else None
     if one is None or two is None or (one.dtype, one.shape) != (two.dtype, two.shape):
         return False
-    return one.read().tobytes() == two.read().tobytes()
+    return raw_bytes(one.read()) == raw_bytes(two.read())
 
 
 def dataset_names(config: Config, weights: Weights) -> Iterator[tuple[str, str, str]]:

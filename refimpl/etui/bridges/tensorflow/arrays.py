@@ -21,10 +21,12 @@ def tensor_of(stored: BundleTensor) -> Tensor:
         RejectError: ``bundle-crc``, ``bundle-string``, of a tensor that has to be read now.
     """
     if stored.slices:
-        pieces = [(offset, Tensor.lazy(part.dtype, part.shape, part.read)) for offset, part in stored.slices]
+        pieces = [
+            (offset, Tensor.lazy(part.dtype, part.shape, part.read, fixed=True)) for offset, part in stored.slices
+        ]
         return Tensor.chunked(stored.dtype, stored.shape, pieces)
     if dtypes.by_name(stored.dtype, stored.name).safetensors is not None:
-        return Tensor.lazy(stored.dtype, stored.shape, stored.read)
+        return Tensor.lazy(stored.dtype, stored.shape, stored.read, fixed=True)
     return Tensor.of(stored.read(), dtype=stored.dtype)
 
 

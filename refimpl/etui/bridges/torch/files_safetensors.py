@@ -101,8 +101,11 @@ def read_header(source: ByteSource, where: str, limits: Limits) -> tuple[dict[st
         source.size - _LENGTH_BYTES, limits.safetensors_header_bytes
     ):
         raise error("foreign-safetensors", where=where, found=f"a header of {length} bytes in {source.size}")
+    header = source.read(_LENGTH_BYTES, length)
+    if header[:1] != b"{":
+        raise error("foreign-safetensors", where=where, found=f"a header that begins with {shown(header[:8])}")
     try:
-        tree = json.loads(source.read(_LENGTH_BYTES, length).decode(), object_pairs_hook=_unique)
+        tree = json.loads(header.decode(), object_pairs_hook=_unique)
     except (ValueError, RecursionError) as cause:  # UnicodeDecodeError and JSONDecodeError included
         raise error("foreign-safetensors", where=where, found=shown(str(cause))) from cause
     if not isinstance(tree, dict):

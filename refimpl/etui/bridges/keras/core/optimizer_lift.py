@@ -37,6 +37,8 @@ WRITTEN = "written"
 _PLACEHOLDERS, _PLACEHOLDER = ("r", "c"), ("int32", ())
 # What a null stands for, Keras' own smallest number.
 _EPSILON = 1e-7
+# After so many steps of Nadam 0.96 ** step is nothing beside 1, and each step multiplies by beta_1.
+_STEADY = 1000
 
 
 class NotCoreError(Exception):
@@ -80,7 +82,9 @@ def _lift_scaler(optimizer: Optimizer, place: str, report: Report) -> Optimizer:
     for key, core in (("initial_scale", "initial_scale"), ("dynamic_growth_steps", "growth_steps")):
         value = given.get(key)
         if value is not None:
-            h[core] = float(value) if core == "initial_scale" else value
+            h[core] = number(value) if core == "initial_scale" else value
+            if h[core] is None:
+                raise NotCoreError(f"{key} is {shown(value)}")
     if given.get("dynamic", True) is False:
         h["dynamic"] = False
     shared = dict(optimizer.shared_slots)
@@ -251,10 +255,12 @@ def _slots(lifted: Optimizer, optimizer: Optimizer, name: str) -> dict[str, str]
 def _product(optimizer: Optimizer) -> Tensor:
     """The product over t of beta_1 (1 - 0.5 * 0.96^t), which tf_keras does not store."""
     beta = number(optimizer.hyperparameters.get("beta_1", 0.9)) or 0.0
-    weights = [beta * (1 - 0.5 * 0.96**number) for number in range(1, optimizer.step + 1)]
+    early = min(optimizer.step, _STEADY)
     dtype = next(tensor.dtype for slots in optimizer.slots.values() for tensor in slots.values())
     kind = dtype if dtype in ("float16", "float32", "float64") else "float32"
-    return Tensor.of(np.asarray(float(np.prod(weights)), kind))
+    with np.errstate(all="ignore"):  # a file may say any factor and any number of steps
+        product = np.prod([beta * (1 - 0.5 * 0.96**number) for number in range(1, early + 1)])
+        return Tensor.of(np.asarray(product * np.float64(beta) ** float(optimizer.step - early), kind))
 
 
 def _left_to_adam(optimizer: Optimizer) -> list[str]:

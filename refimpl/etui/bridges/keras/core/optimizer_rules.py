@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from etui.bridges.keras.dialects.same import as_float
 from etui.canonical.values import ObjectValue
 from etui.containers.optimizer import Optimizer
 
@@ -129,7 +130,7 @@ def is_tf(optimizer: Optimizer) -> bool:
 
 def number(value: Any) -> float | None:
     """A number of a config as a float, or `None` for what is none."""
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return as_float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def inverse_time(rate: float, decay: float) -> ObjectValue:

@@ -10,7 +10,7 @@ import numpy as np
 from etui import dtypes
 from etui.bridges.keras.dialects.loss_scale import SCALERS, translated_scaler
 from etui.bridges.keras.dialects.ops import is_float
-from etui.bridges.keras.dialects.same import is_among, is_set
+from etui.bridges.keras.dialects.same import as_float, is_among, is_set
 from etui.bridges.keras.dialects.values import TITLES, Values
 from etui.bridges.keras.optimizer_table import Target, plan
 from etui.canonical.values import ObjectValue
@@ -193,13 +193,14 @@ class Optimizers:
         dtype = self.weights[first].dtype if first is not None and first in self.weights else "float32"
         kind = dtypes.by_name(dtype if is_float(dtype) else "float32", "").numpy
         given = optimizer.hyperparameters.get("beta_1", 0.9)
-        beta = kind.type(given if isinstance(given, int | float) else 0.9)
-        product = kind.type(1)
-        for step in range(1, min(optimizer.micro_step, _STEADY) + 1):
-            decay = kind.type(np.power(kind.type(0.96), kind.type(step)))
-            product = kind.type(kind.type(product * beta) * kind.type(kind.type(1) - kind.type(0.5) * decay))
-        if optimizer.micro_step > _STEADY:
-            product = kind.type(float(product) * float(beta) ** (optimizer.micro_step - _STEADY))
+        with np.errstate(all="ignore"):  # a file may say any factor and any number of steps
+            beta = kind.type(as_float(given) if isinstance(given, int | float) else 0.9)
+            product = kind.type(1)
+            for step in range(1, min(optimizer.micro_step, _STEADY) + 1):
+                decay = kind.type(np.power(kind.type(0.96), kind.type(step)))
+                product = kind.type(kind.type(product * beta) * kind.type(kind.type(1) - kind.type(0.5) * decay))
+            if optimizer.micro_step > _STEADY:
+                product = kind.type(np.float64(product) * np.float64(beta) ** float(optimizer.micro_step - _STEADY))
         return Tensor.of(np.array(product, kind))
 
     def _legacy(self, optimizer: Optimizer, name: str, place: str) -> None:

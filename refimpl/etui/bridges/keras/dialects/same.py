@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -23,3 +24,11 @@ def is_among(value: Any, allowed: Iterable[Any]) -> bool:
 def is_set(value: Any) -> bool:
     """Whether a flag is set; what is no flag counts as set, so that it is looked at."""
     return not is_among(value, (None, False, 0, "", [], {}, ()))
+
+
+def as_float(value: float) -> float:
+    """A number of a config as a float; an integer that is beyond all floats is infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf

@@ -23,6 +23,8 @@ from etui.bridges.keras.live.match import Matching
 from etui.errors import EtuiError, error, shown
 from etui.model import Model
 from etui.report import Report
+from etui.storage.failures import storage_errors
+from etui.storage.transaction import make_folders
 
 StrPath = str | os.PathLike[str]
 
@@ -139,7 +141,8 @@ class ModelCheckpoint:
         path = self.path_of(epoch, batch, logs)
         if not self._is_due(epoch, logs, path):
             return
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with storage_errors(path):
+            make_folders(Path(path).parent)
         # An epoch that ended is complete; one in the middle of which a batch ended is not.
         counters = {EPOCH: epoch + 1, BATCH: 0} if batch is None else {EPOCH: epoch, BATCH: batch + 1}
         kept = {} if self.best is None else {"monitor": self.monitor, _BEST: float(self.best)}

@@ -86,7 +86,7 @@ class LiveTree:
         framework = self.framework
         if framework.is_variable(variable):
             shape = tuple(int(size) for size in variable.shape)
-            return Renamed(name, framework.dtype(variable), shape, lambda: framework.numpy(variable))
+            return Renamed(name, framework.dtype(variable), shape, lambda: framework.numpy(variable), live=True)
         array = framework.numpy(variable)
         return Renamed(name, framework.dtype(variable), array.shape, lambda: array)
 

@@ -49,6 +49,7 @@ _MEANS = frozenset(
     }
 )
 _MOST = 1_000_000  # thresholds of a metric; a config may ask for any number
+_ELEMENTS = 16_000_000  # of all metrics; a metric of a few bytes may ask for 16 MB
 _COUNTS = {"AUC": 4, "Precision": 2, "Recall": 2}  # arrays with a count for each threshold
 
 
@@ -70,9 +71,11 @@ def unused_metrics(tree: dict[str, Json]) -> dict[str, Tensor] | None:
         return None
     found: dict[str, Tensor] = {}
     used: dict[str, int] = {}
+    elements = 0
     for kind, config in _metrics(compiled, outputs):
         shapes = _shapes(kind, config)
-        if shapes is None:
+        elements += sum(size for shape in shapes or () for size in shape)
+        if shapes is None or elements > _ELEMENTS:
             return None
         group = f"{_GROUP}/{numbered(snake_case(kind), used)}/{VARS}"
         for number, shape in enumerate(shapes):

@@ -1,0 +1,1 @@
+"""Coverage-guided fuzzing of every parser: `python refimpl/fuzz/run.py`, or `make fuzz`."""

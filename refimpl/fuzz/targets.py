@@ -1,0 +1,10 @@
+"""The fuzz targets by name."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fuzz import targets_foreign, targets_own
+from fuzz.kit import Target
+
+TARGETS: Final[dict[str, Target]] = {target.name: target for target in (*targets_own.TARGETS, *targets_foreign.TARGETS)}
