@@ -374,7 +374,7 @@ def test_standard_error_in_measure_is_no_failure(tmp_path: Path) -> None:
     ("program", "detail"),
     [
         ("pass", "exit code 0"),
-        ("print('{}'); import time; time.sleep(60)", "None in place of"),
+        ("input(); print('{}', flush=True); import time; time.sleep(60)", "None in place of"),
         ("import sys; sys.exit('no model found')", "no model found"),
         (PROGRAM.replace("'ok'", "'fault', 'message': 'no licence'", 1) % "pass", "no licence"),
     ],

@@ -149,8 +149,10 @@ def _draw_the_same_everywhere() -> None:
     with suppress(ImportError, AttributeError):  # a release that does not do so, or does it elsewhere
         from hypothesis.internal.conjecture import providers
 
-        none = providers._local_constants  # noqa: SLF001  there is no setting for it
+        # Another test of the process may have collected some already, and drawn from them.
+        none = type(providers._local_constants)()  # noqa: SLF001  there is no setting for it
         providers._get_local_constants = lambda: none  # noqa: SLF001
+        providers.CONSTANTS_CACHE.cache.clear()
 
 
 def seed_of(context: Context, name: str) -> int:

@@ -219,10 +219,12 @@ class _Writing:
                 self._graph.nodes[at].children["_learning_rate"] = self._nodes[f"{prefix}1"]
 
     def _scale(self, optimizer: Optimizer, way: tuple[str, ...]) -> None:
-        """The scale of the loss: as it was read from a checkpoint, else as tf_keras starts it."""
+        """The scale of the loss: as it was read from a checkpoint or a SavedModel, else as tf_keras starts it."""
         facts = optimizer.residue.get(FRAMEWORK, {})
         settings = facts.get(SETTINGS, {}) if isinstance(facts, dict) else {}
-        for name, start in (("current_loss_scale", np.float32(2**15)), ("good_steps", np.int64(0))):
+        initial = optimizer.hyperparameters.get("initial_scale")
+        begin = np.float32(initial if isinstance(initial, int | float) else 2**15)
+        for name, start in (("current_loss_scale", begin), ("good_steps", np.int64(0))):
             kept = settings.get(name)
             if not isinstance(kept, Tensor):
                 self._report.add("slot", f"{OPTIMIZER}/{name}", "reset", "the source does not hold it")

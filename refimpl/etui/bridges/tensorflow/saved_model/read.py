@@ -20,6 +20,7 @@ from etui.bridges.tensorflow.keras_read import read_keras
 from etui.bridges.tensorflow.layer_order import reordered
 from etui.bridges.tensorflow.legacy_optimizer import layout_paths
 from etui.bridges.tensorflow.object_graph import KEY, read_object_graph
+from etui.bridges.tensorflow.objects_read import FRAMEWORK, SETTINGS
 from etui.bridges.tensorflow.saved_model import program as program_file
 from etui.bridges.tensorflow.saved_model.graph import Node, read_nodes, routes, way
 from etui.bridges.tensorflow.saved_model.keras import Places, find_places, metric_places, optimizer_places
@@ -148,6 +149,7 @@ class _Reading:
         for name, number in layout.items():
             self.program.place(self.stored[number], "layout", name)
         self._rate(model)
+        self._scale(model)
         self._flags(model, layout)
         return model
 
@@ -221,6 +223,23 @@ class _Reading:
                     optimizer.learning_rate = float(tensor.read())
                     self.program.place(tensor, "rate", "optimizer")
                     self.report.add("slot", "optimizer/learning_rate", "restored")
+
+    def _scale(self, model: Model) -> None:
+        """The scale of the loss, which the program holds too: a target without the graphs needs it."""
+        optimizer = None if model.optimizer is None else model.optimizer.optimizers.get("optimizer")
+        at = self.nodes[0].children.get("optimizer")
+        scale = None if at is None else self.nodes[at].children.get("loss_scale")
+        if optimizer is None or scale is None:
+            return
+        found = {
+            name: tensor_of(self.stored[child])
+            for name, child in self.nodes[scale].children.items()
+            if child in self.stored
+        }
+        for name in found:
+            self.report.add("slot", f"optimizer/{name}", "data-only", "kept beside the optimizer")
+        if found:
+            optimizer.residue[FRAMEWORK] = {SETTINGS: found}
 
     def _plain(self) -> Model:
         """Variables by the path of their objects; those of Keras 3 by its own paths; of TensorFlow 1 by name."""
