@@ -22,7 +22,7 @@ SLOW = frozenset({"keras", "keras-h5", "keras-json", "yaml", "tfjs", "saved-mode
 MUTATIONS = {name: 40 if name in SLOW else 200 for name in TARGETS}
 
 
-@pytest.mark.clause("E-2")
+@pytest.mark.clause("E-2@310409")
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_parser_takes_or_refuses_whatever_it_gets(name: str) -> None:
     """Every parser takes its seeds and their mutations, or refuses them with a code, and keeps its properties."""

@@ -341,7 +341,7 @@ def damaged(path: Path, *numbers: int) -> None:
     (path / "weights.safetensors").write_bytes(data)
 
 
-@pytest.mark.clause("H-7")
+@pytest.mark.clause("H-7@2b485b")
 @pytest.mark.parametrize("numbers", [(0, 6), (2, 3), (1, 2), (4, 5, 6), (5,), (6,)])
 def test_the_first_fault_in_order_is_reported(numbers: tuple[int, ...], tmp_path: Path) -> None:
     """Of several damaged tensors the first is named, however many threads look for them, each time."""
@@ -354,7 +354,7 @@ def test_the_first_fault_in_order_is_reported(numbers: tuple[int, ...], tmp_path
             etui.verify(tmp_path / "d")
 
 
-@pytest.mark.clause("H-7")
+@pytest.mark.clause("H-7@2b485b")
 def test_a_fault_of_the_container_comes_before_those_of_tensors(tmp_path: Path) -> None:
     """A surplus file and a wrong CRC-32 are reported before a tensor, and before a header, that was changed."""
     etui.save(of_all_sizes(), tmp_path / "d", form="directory")
@@ -393,7 +393,7 @@ def test_a_verification_that_fails_leaves_no_thread(tmp_path: Path) -> None:
     assert threading.active_count() == before
 
 
-@pytest.mark.clause("H-7")
+@pytest.mark.clause("H-7@2b485b")
 def test_damage_is_not_written_again(tmp_path: Path) -> None:
     """Saving what was opened without checks refuses a damaged tensor of any size, and the target stays as it was."""
     etui.save(of_all_sizes(), tmp_path / "d", form="directory")

@@ -55,7 +55,7 @@ def slots_of(model: Model) -> dict[str, dict[str, Tensor]]:
     return model.optimizer.optimizers["optimizer"].slots
 
 
-@pytest.mark.clause("N-3")
+@pytest.mark.clause("N-3@2ee5a9")
 def test_data_of_a_file_is_not_read_to_see_that_it_is_the_same() -> None:
     """A binding to slots that lie in a file, and the question whether it holds, read none of them."""
     made = Slots()
@@ -65,7 +65,7 @@ def test_data_of_a_file_is_not_read_to_see_that_it_is_the_same() -> None:
     assert made.read == 0
 
 
-@pytest.mark.clause("N-2")
+@pytest.mark.clause("N-2@ec26e1")
 def test_the_text_of_a_binding_is_the_digest_of_the_content() -> None:
     """A binding as text is the fingerprint that the same values in memory have, and is made once."""
     made = Slots()
@@ -79,7 +79,7 @@ def test_the_text_of_a_binding_is_the_digest_of_the_content() -> None:
     assert len(native.bindings) == 1
 
 
-@pytest.mark.clause("N-3")
+@pytest.mark.clause("N-3@2ee5a9")
 @pytest.mark.parametrize("fixed", [True, False])
 def test_a_binding_holds_for_equal_data_alone(fixed: bool) -> None:
     """Another slot with the same elements leaves a document current, one with others or in another place does not."""
@@ -99,7 +99,7 @@ def test_a_binding_holds_for_equal_data_alone(fixed: bool) -> None:
     assert not model.is_fresh(native)
 
 
-@pytest.mark.clause("N-3")
+@pytest.mark.clause("N-3@2ee5a9")
 def test_data_that_may_change_is_hashed_when_it_is_bound() -> None:
     """The values of a framework's variables count as they were when the document was bound."""
     made = Slots(fixed=False)

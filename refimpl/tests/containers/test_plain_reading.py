@@ -117,7 +117,7 @@ def rearranged(draw: st.DrawFn, data: bytes) -> bytes:
     return b"".join([*kept[:begin], *tokens[first:last], *kept[end if draw(st.booleans()) else begin :]])
 
 
-@pytest.mark.clause("W-1", "W-2", "W-3", "W-14", "J-7")
+@pytest.mark.clause("W-1@81776a", "W-2@bf5002", "W-3@4ab185", "W-14@118588", "J-7@920d0a")
 def test_a_document_changed_in_any_byte_is_read_alike_at_once_and_one_by_one(both: Both) -> None:
     """Both ways accept the same of all documents that differ from a good one in a byte, and refuse alike."""
     accepted = refused = 0
@@ -129,7 +129,7 @@ def test_a_document_changed_in_any_byte_is_read_alike_at_once_and_one_by_one(bot
     assert min(accepted, refused) > 100
 
 
-@pytest.mark.clause("W-1", "W-2", "W-3", "W-14", "J-7")
+@pytest.mark.clause("W-1@81776a", "W-2@bf5002", "W-3@4ab185", "W-14@118588", "J-7@920d0a")
 @pytest.mark.parametrize("parts", [PARTS, SHARDED], ids=["one part", "shards"])
 def test_a_rearranged_document_is_read_alike_at_once_and_one_by_one(
     monkeypatch: pytest.MonkeyPatch, parts: dict[str, bytes]
@@ -146,7 +146,7 @@ def test_a_rearranged_document_is_read_alike_at_once_and_one_by_one(
     check()
 
 
-@pytest.mark.clause("W-1", "S-9")
+@pytest.mark.clause("W-1@81776a", "S-9@aace1b")
 @pytest.mark.parametrize("parts", [PARTS, SHARDED], ids=["one part", "shards"])
 def test_a_document_of_plain_entries_is_read_at_once(
     monkeypatch: pytest.MonkeyPatch, parts: dict[str, bytes], both: Both
@@ -213,7 +213,17 @@ CASES: dict[str, tuple[bytes | re.Pattern[bytes], bytes]] = {
 }  # fmt: skip
 
 
-@pytest.mark.clause("W-1", "W-2", "W-3", "W-14", "D-2", "D-3", "D-4", "J-2", "J-7")
+@pytest.mark.clause(
+    "W-1@81776a",
+    "W-2@bf5002",
+    "W-3@4ab185",
+    "W-14@118588",
+    "D-2@f37157",
+    "D-3@4c720b",
+    "D-4@03cd9a",
+    "J-2@ab8b71",
+    "J-7@920d0a",
+)
 @pytest.mark.parametrize("case", CASES)
 def test_a_faulty_document_is_refused_alike_at_once_and_one_by_one(case: str, both: Both) -> None:
     """Each rule of the document and of its entries holds in both ways, and a fault has one code and one place."""
@@ -234,7 +244,7 @@ BINDING = {"document_bytes", "depth", "string_bytes", "safetensors_header_bytes"
            "path_bytes", "segment_bytes"}  # fmt: skip
 
 
-@pytest.mark.clause("L-2", "L-3")
+@pytest.mark.clause("L-2@76176e", "L-3@a15eb3")
 @pytest.mark.parametrize("field", [field.name for field in fields(Limits)])
 def test_lowered_limits_bind_reading_at_once(field: str, both: Both) -> None:
     """A limit that a reader lowers refuses the same in both ways."""
@@ -247,7 +257,7 @@ def test_lowered_limits_bind_reading_at_once(field: str, both: Both) -> None:
     assert (len(outcomes) > 1) == (field in BINDING)
 
 
-@pytest.mark.clause("S-1", "S-3", "S-4", "S-5", "S-6")
+@pytest.mark.clause("S-1@7a8738", "S-3@f9d890", "S-4@f11050", "S-5@ace57a", "S-6@efe9b1")
 def test_a_header_changed_in_any_byte_is_read_alike_at_once_and_one_by_one(both: Both) -> None:
     """Both ways accept the same of all data parts that differ from a good one in a byte of the header."""
     size = 8 + int.from_bytes(DATA[:8], "little")
@@ -260,7 +270,7 @@ def test_a_header_changed_in_any_byte_is_read_alike_at_once_and_one_by_one(both:
     assert min(accepted, refused) > 10
 
 
-@pytest.mark.clause("S-1", "S-3", "S-4", "S-5", "S-6")
+@pytest.mark.clause("S-1@7a8738", "S-3@f9d890", "S-4@f11050", "S-5@ace57a", "S-6@efe9b1")
 def test_a_rearranged_header_is_read_alike_at_once_and_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Entries of a header that are moved, repeated or broken up have the same outcome in both ways."""
     size = 8 + int.from_bytes(DATA[:8], "little")
@@ -277,7 +287,7 @@ def test_a_rearranged_header_is_read_alike_at_once_and_one_by_one(monkeypatch: p
     check()
 
 
-@pytest.mark.clause("S-5")
+@pytest.mark.clause("S-5@ace57a")
 def test_a_header_of_plain_entries_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The way for many tensors does read them, and what it gives is a mapping like any other."""
     expected = read_header(BytesSource(DATA), "x").entries
@@ -351,7 +361,7 @@ def check_digest(content: bytes, expected: str) -> None:
         raise ValueError("content")
 
 
-@pytest.mark.clause("H-5")
+@pytest.mark.clause("H-5@fc43fc")
 @pytest.mark.parametrize("size", [10, 2**21])
 def test_a_document_of_another_digest_is_refused_before_its_content(size: int) -> None:
     """The digest's fault comes first, also where it is found in the background after that of the content."""

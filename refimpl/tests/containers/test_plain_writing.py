@@ -66,7 +66,7 @@ def odd_weights() -> Iterator[tuple[str, Weights]]:
 WRITTEN = dict(odd_weights())
 
 
-@pytest.mark.clause("W-1", "W-2", "J-7")
+@pytest.mark.clause("W-1@81776a", "W-2@bf5002", "J-7@920d0a")
 @pytest.mark.parametrize("case", WRITTEN)
 def test_weights_are_written_at_once_as_by_way_of_their_tree(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is written at once has the bytes of the canonical tree, and what is plain and well formed is so written."""

@@ -67,7 +67,7 @@ def attempt(save: Save, target: Path, system: Failing) -> bool:
     return True
 
 
-@pytest.mark.clause("F-8")
+@pytest.mark.clause("F-8@a401d8")
 @pytest.mark.parametrize("kind", [save.name for save in PLAIN])
 @BEFORE
 @ABILITIES
@@ -111,7 +111,7 @@ def test_a_save_in_which_a_call_fails_changes_nothing_or_succeeds(
     assert failed or faults is SHORTS
 
 
-@pytest.mark.clause("F-8", "KT-24", "KW-13")
+@pytest.mark.clause("F-8@a401d8", "KT-24@4cf6bd", "KW-13@8fe7f7")
 @pytest.mark.parametrize("kind", [save.name for save in MODELS + FOREIGN])
 def test_another_format_whose_device_is_full_keeps_the_old_file(kind: str, folder: Path) -> None:
     """A writer of any format that gets ENOSPC at any call, and from then on, leaves the old content or the new one."""
@@ -128,7 +128,7 @@ def test_another_format_whose_device_is_full_keeps_the_old_file(kind: str, folde
     assert failed > 2
 
 
-@pytest.mark.clause("F-8")
+@pytest.mark.clause("F-8@a401d8")
 @pytest.mark.parametrize("kind", [save.name for save in PLAIN])
 def test_a_file_that_the_system_lets_grow_no_further_changes_nothing(kind: str, tmp_path: Path) -> None:
     """The kernel itself refuses to write beyond a limit, at any byte of the file; nothing is left."""
@@ -155,7 +155,7 @@ def test_a_file_that_the_system_lets_grow_no_further_changes_nothing(kind: str, 
     assert tried > 30
 
 
-@pytest.mark.clause("F-8")
+@pytest.mark.clause("F-8@a401d8")
 @pytest.mark.parametrize("kind", [save.name for save in PLAIN])
 def test_signals_in_the_middle_of_a_save_do_not_disturb_it(kind: str, tmp_path: Path) -> None:
     """A timer that interrupts system calls all the time, whose handler returns, changes nothing about a save."""

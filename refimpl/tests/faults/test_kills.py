@@ -18,7 +18,7 @@ from saves import FOREIGN, MODELS, NOTHING, PLAIN
 
 import etui
 
-DRIVER = Path(__file__).with_name("kill_driver.py")
+DRIVER = Path(__file__).parent / "harness" / "kill_driver.py"
 RECOGNISABLE = re.compile(r"\..+\.etui-[0-9a-f]{8}\.(tmp|old)")
 Run = tuple[str, str, Abilities]
 # Without `exchange`, folders are moved twice; without `link`, a file has no second name in that case.
@@ -47,7 +47,7 @@ def results(group: str) -> list[tuple[Run, list[dict[str, Any]]]]:
     return [(run, killed) for run, (*killed, _) in found]
 
 
-@pytest.mark.clause("F-6", "F-7", "F-8")
+@pytest.mark.clause("F-6@674ad5", "F-7@291ba2", "F-8@a401d8")
 def test_a_killed_save_leaves_the_old_artifact_or_the_new_one() -> None:
     """Killed at any call, a save leaves one whole artifact at the place, never a part or a mixture of two."""
     count = 0
@@ -77,7 +77,7 @@ def test_the_next_save_removes_what_a_killed_one_left() -> None:
     assert saved > 50
 
 
-@pytest.mark.clause("KT-24", "KW-13")
+@pytest.mark.clause("KT-24@4cf6bd", "KW-13@8fe7f7")
 def test_a_killed_save_of_another_format_leaves_the_old_file_or_the_new_one() -> None:
     """Killed at any call, a writer of another format leaves what its reader takes for the old content or the new."""
     count = 0

@@ -47,7 +47,7 @@ def as_someone_else() -> Iterator[None]:
         os.seteuid(0)
 
 
-@pytest.mark.clause("F-8")
+@pytest.mark.clause("F-8@a401d8")
 @KINDS
 def test_a_folder_that_may_not_be_written_keeps_its_artifact(kind: str, open_folder: Path) -> None:
     """A save into a read-only folder is refused with the system's reason."""
@@ -61,7 +61,7 @@ def test_a_folder_that_may_not_be_written_keeps_its_artifact(kind: str, open_fol
     assert (save.state(open_folder), save.others(open_folder)) == ("old", [])
 
 
-@pytest.mark.clause("F-8")
+@pytest.mark.clause("F-8@a401d8")
 @KINDS
 @pytest.mark.parametrize("after", [1, 3, 5])
 def test_a_folder_that_vanishes_ends_the_save(kind: str, after: int, tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_folder_that_vanishes_ends_the_save(kind: str, after: int, tmp_path: P
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.clause("F-8")
+@pytest.mark.clause("F-8@a401d8")
 @KINDS
 def test_writers_at_once_and_a_reader_beside_them_meet_whole_artifacts(kind: str, tmp_path: Path) -> None:
     """Two writers of one place both succeed, again and again; a reader gets old or new, or an error with a code."""

@@ -75,7 +75,7 @@ def prepared(save: Save, before: str, root: Path, abilities: Abilities) -> tuple
     return Recorder(root, abilities), root / save.target
 
 
-@pytest.mark.clause("F-6", "F-7", "F-8")
+@pytest.mark.clause("F-6@674ad5", "F-7@291ba2", "F-8@a401d8")
 @KINDS
 @BEFORE
 @ABILITIES
@@ -111,7 +111,7 @@ def calls_of(save: Save, before: str, root: Path, abilities: Abilities) -> list[
     return recorder.names
 
 
-@pytest.mark.clause("F-6", "F-8")
+@pytest.mark.clause("F-6@674ad5", "F-8@a401d8")
 @KINDS
 @BEFORE
 @ABILITIES
@@ -142,7 +142,7 @@ def test_a_power_cut_after_a_killed_save_leaves_the_old_artifact_or_the_new_one(
     assert number > 8
 
 
-@pytest.mark.clause("F-8")
+@pytest.mark.clause("F-8@a401d8")
 @KINDS
 @BEFORE
 @ABILITIES

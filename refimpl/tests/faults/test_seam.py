@@ -16,7 +16,7 @@ from saves import SAVES
 import etui
 
 PACKAGE = Path(etui.__file__).parent
-DRIVER = Path(__file__).with_name("seam_driver.py")
+DRIVER = Path(__file__).parent / "harness" / "seam_driver.py"
 # The transaction module and its helpers. `exchange` is the one call that Python does not have.
 SEAM = {f"storage/{name}.py" for name in ("transaction", "entries", "leftovers", "output", "system", "exchange")}
 # What may write though it is no save.

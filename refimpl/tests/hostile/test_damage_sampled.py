@@ -94,7 +94,7 @@ def damage(path: Path, folder: Path, flips: list[tuple[int, int]], cuts: list[in
     return found
 
 
-@pytest.mark.clause("H-7", "E-2", "E-4", "X-2")
+@pytest.mark.clause("H-7@2b485b", "E-2@310409", "E-4@f8514f", "X-2@ca2f55")
 def test_flipped_bits_of_every_region_are_found(tmp_path: Path) -> None:
     """Bits of headers, padding, documents, tensors and records: verification finds each, and reading never crashes."""
     data = large(tmp_path / "large.etui")
@@ -118,7 +118,7 @@ def test_flipped_bits_of_every_region_are_found(tmp_path: Path) -> None:
     assert (tmp_path / "large.etui").read_bytes() == data
 
 
-@pytest.mark.clause("Z-11", "E-2", "X-2")
+@pytest.mark.clause("Z-11@9cbdd6", "E-2@310409", "X-2@ca2f55")
 def test_truncations_of_a_larger_artifact_are_refused(tmp_path: Path) -> None:
     """Cut at the borders of its regions, beside them, and at many other lengths, it is refused as truncated."""
     data = large(tmp_path / "large.etui")
@@ -130,7 +130,7 @@ def test_truncations_of_a_larger_artifact_are_refused(tmp_path: Path) -> None:
     assert {code for codes in result["codes"] for code in codes} == {"zip-truncated"}
 
 
-@pytest.mark.clause("Z-11", "E-2", "X-2")
+@pytest.mark.clause("Z-11@9cbdd6", "E-2@310409", "X-2@ca2f55")
 def test_every_truncation_of_a_small_artifact_is_refused_within_limits(tmp_path: Path) -> None:
     """Cut at every length, it is refused as truncated by a process of little memory and time."""
     weights = etui.Weights()

@@ -103,7 +103,7 @@ FAULTS: dict[str, tuple[str, str]] = {
 }
 
 
-@clause("K-30", "E-2", "X-1")
+@clause("K-30@4bc2df", "E-2@310409", "X-1@06793e")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_worker_that_goes_astray_costs_one_file(fault: str, worker_that: Callable[[str], None]) -> None:
     """Whatever the process that reads does, the file is refused with a code."""
@@ -115,7 +115,7 @@ def test_a_worker_that_goes_astray_costs_one_file(fault: str, worker_that: Calla
     assert found in failure.found or (fault == "loops" and "silence" in failure.found)
 
 
-@clause("K-30", "E-2")
+@clause("K-30@4bc2df", "E-2@310409")
 def test_a_worker_that_sleeps_is_given_up(worker_that: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that does nothing and says nothing is waited for no longer than it may be silent."""
     monkeypatch.setattr(hdf5_worker, "SILENCE_SECONDS", 0.5)
@@ -166,7 +166,7 @@ LIES: list[Any] = [
 ]
 
 
-@clause("K-30", "X-2")
+@clause("K-30@4bc2df", "X-2@ca2f55")
 @pytest.mark.parametrize("answer", [*ANSWERS, *LIES])
 def test_an_answer_that_makes_no_sense_is_refused(answer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that a file led astray cannot lead astray who asked it, nor have memory taken for what is not there."""
@@ -175,7 +175,7 @@ def test_an_answer_that_makes_no_sense_is_refused(answer: Any, monkeypatch: pyte
     hdf5_worker._WORKERS.end()
 
 
-@clause("K-30")
+@clause("K-30@4bc2df")
 def test_an_answer_of_other_bytes_than_the_files_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Elements are taken from inside of the file."""
     answer = dataset([4], start=1 << 20, stored_bytes=16)
@@ -184,7 +184,7 @@ def test_an_answer_of_other_bytes_than_the_files_is_refused(monkeypatch: pytest.
     hdf5_worker._WORKERS.end()
 
 
-@clause("K-30", "E-2")
+@clause("K-30@4bc2df", "E-2@310409")
 def test_a_worker_that_ends_between_two_files_costs_one_of_them() -> None:
     """Where the process with libhdf5 ends, the file is refused, and the next file is read by another process."""
     opened()
@@ -196,7 +196,7 @@ def test_a_worker_that_ends_between_two_files_costs_one_of_them() -> None:
     assert hdf5_worker._WORKERS.current().process.pid != worker.process.pid
 
 
-@clause("K-30", "E-2")
+@clause("K-30@4bc2df", "E-2@310409")
 def test_a_file_on_which_libhdf5_loops_is_refused() -> None:
     """The kernel ends the process whose processor time goes by without progress, and the next file is read."""
     opened()

@@ -23,7 +23,7 @@ MANY = 10_000
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the size of a process is read from /proc")
-@pytest.mark.clause("E-2")
+@pytest.mark.clause("E-2@310409")
 def test_a_good_artifact_in_little_memory_is_read_or_gives_a_code(tmp_path: Path) -> None:
     """With ever more address space to spare: first an error with a code, and in the end what is stored."""
     model = everything()

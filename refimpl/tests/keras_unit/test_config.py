@@ -391,7 +391,7 @@ def test_configs_of_another_form_are_refused(kit: Any) -> None:
     assert [refusal(kit, tree) for tree in bad] == ["keras-config"] * len(bad)
 
 
-@pytest.mark.clause("K-39")
+@pytest.mark.clause("K-39@de352d")
 def test_outputs_that_nobody_names_are_bounded(kit: Any) -> None:
     """The highest output of a call makes room for those before it, which all calls together have not without end."""
     sparse = [{"args": [kit.tensor("x", 0, 4095)], "kwargs": {}}]

@@ -46,7 +46,7 @@ def replaced(tree: Any, path: tuple[str | int, ...], value: Any) -> Any:
     return copy
 
 
-@pytest.mark.clause("H-9")
+@pytest.mark.clause("H-9@3ec095")
 def test_a_bundle_with_any_node_wrong_is_refused(packed: Path, signed: Path, key: Any) -> None:
     """Whatever stands in for a node of the bundle, or none, the signature is refused with a code of its own."""
     bundle = json.loads(signed.read_bytes())
@@ -67,7 +67,7 @@ def test_a_bundle_with_any_node_wrong_is_refused(packed: Path, signed: Path, key
     assert count > 150
 
 
-@pytest.mark.clause("H-9")
+@pytest.mark.clause("H-9@3ec095")
 def test_a_bundle_with_any_node_too_many_is_refused(packed: Path, signed: Path, key: Any) -> None:
     """A further member of any object of the bundle, and a further item of its list, is refused."""
     bundle = json.loads(signed.read_bytes())
@@ -84,7 +84,7 @@ def test_a_bundle_with_any_node_too_many_is_refused(packed: Path, signed: Path, 
     assert count == 7
 
 
-@pytest.mark.clause("H-9")
+@pytest.mark.clause("H-9@3ec095")
 def test_a_statement_with_any_node_wrong_is_refused(packed: Path, tmp_path: Path, key: Any) -> None:
     """A statement of another form is refused even if the right key signed it."""
     good = kit.statement(etui.verify(packed).identity)
@@ -101,7 +101,7 @@ def test_a_statement_with_any_node_wrong_is_refused(packed: Path, tmp_path: Path
     assert count > 150
 
 
-@pytest.mark.clause("H-9")
+@pytest.mark.clause("H-9@3ec095")
 def test_what_more_a_statement_can_say_does_not_help(packed: Path, tmp_path: Path, key: Any) -> None:
     """Nothing is signed that the statement ignores, lists beside others, names otherwise or writes otherwise."""
     good = kit.statement(etui.verify(packed).identity)
@@ -176,7 +176,7 @@ HOSTILE: dict[str, Callable[[dict[str, Any]], bytes]] = {
 }
 
 
-@pytest.mark.clause("H-9")
+@pytest.mark.clause("H-9@3ec095")
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_signature_is_refused(tmp_path: Path, packed: Path, signed: Path, key: Any, name: str) -> None:
     """A file that is no signature, or two at once, or too deep or too long, is refused with its code."""
@@ -186,7 +186,7 @@ def test_a_hostile_signature_is_refused(tmp_path: Path, packed: Path, signed: Pa
     assert len(str(caught.value)) < 1000
 
 
-@pytest.mark.clause("H-9")
+@pytest.mark.clause("H-9@3ec095")
 def test_a_hostile_payload_is_refused(tmp_path: Path, packed: Path, key: Any) -> None:
     """A payload that is no statement, or two at once, or too deep, is refused though the key confirms it."""
     good = json.dumps(kit.statement(etui.verify(packed).identity))
@@ -210,7 +210,7 @@ def test_a_hostile_payload_is_refused(tmp_path: Path, packed: Path, key: Any) ->
     assert kit.refusal(signing.verify, packed, longest, key.public) is None
 
 
-@pytest.mark.clause("H-9", "H-10")
+@pytest.mark.clause("H-9@3ec095", "H-10@44508f")
 def test_a_flipped_bit_of_a_signature_is_found_or_means_nothing(
     tmp_path: Path, packed: Path, signed: Path, key: Any
 ) -> None:
@@ -238,7 +238,7 @@ def test_a_flipped_bit_of_a_signature_is_found_or_means_nothing(
     assert counts["signature-invalid"] > 30
 
 
-@pytest.mark.clause("H-9")
+@pytest.mark.clause("H-9@3ec095")
 def test_a_huge_signature_takes_no_memory(tmp_path: Path, packed: Path, signed: Path, key: Any) -> None:
     """Of a signature of 64 GiB, no more than the bound is read."""
     with (tmp_path / "huge").open("wb") as file:

@@ -26,7 +26,7 @@ kit: Any = import_module("signing_kit")
 # What is signed
 
 
-@pytest.mark.clause("H-9", "H-13")
+@pytest.mark.clause("H-9@3ec095", "H-13@caf999")
 @pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1()], ids=lambda curve: curve.name)
 def test_a_signature_lies_beside_and_holds(tmp_path: Path, packed: Path, curve: ec.EllipticCurve) -> None:
     """A key of each curve signs the identity, into a file with the artifact's name and `.sig` behind it."""
@@ -39,7 +39,7 @@ def test_a_signature_lies_beside_and_holds(tmp_path: Path, packed: Path, curve: 
     assert found.verification == etui.verify(packed)
 
 
-@pytest.mark.clause("H-9")
+@pytest.mark.clause("H-9@3ec095")
 def test_what_is_signed_is_the_manifest_alone(packed: Path, signed: Path) -> None:
     """The statement has one resource, `manifest.json`, whose digest is the identity."""
     envelope = json.loads(signed.read_bytes())["dsseEnvelope"]
@@ -47,7 +47,7 @@ def test_what_is_signed_is_the_manifest_alone(packed: Path, signed: Path) -> Non
     assert found == kit.statement(etui.verify(packed).identity)
 
 
-@pytest.mark.clause("H-9")
+@pytest.mark.clause("H-9@3ec095")
 def test_one_signature_serves_either_form(packed: Path, folder: Path, signed: Path, key: Any) -> None:
     """The signature of the packed form holds for the directory form, for bytes, and for parts in memory."""
     parts = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -81,7 +81,7 @@ def test_what_the_library_of_model_signing_signed_holds(tmp_path: Path, folder: 
 # What is refused
 
 
-@pytest.mark.clause("H-10")
+@pytest.mark.clause("H-10@44508f")
 def test_another_key_is_told(tmp_path: Path, packed: Path, signed: Path) -> None:
     """A signature by another key is refused, and the error names both keys."""
     other = kit.Key(tmp_path, "other")
@@ -90,7 +90,7 @@ def test_another_key_is_told(tmp_path: Path, packed: Path, signed: Path) -> None
     assert digest.of(other.pem) in caught.value.found
 
 
-@pytest.mark.clause("H-10")
+@pytest.mark.clause("H-10@44508f")
 def test_a_signature_that_names_a_key_needs_its_secret(tmp_path: Path, packed: Path, key: Any) -> None:
     """Who names another's key in a signature of their own is refused."""
     payload = json.dumps(kit.statement(etui.verify(packed).identity)).encode()
@@ -100,7 +100,7 @@ def test_a_signature_that_names_a_key_needs_its_secret(tmp_path: Path, packed: P
         assert kit.refusal(signing.verify, packed, forged, key.public) == expected
 
 
-@pytest.mark.clause("H-10")
+@pytest.mark.clause("H-10@44508f")
 def test_a_signature_is_of_its_own_statement(tmp_path: Path, packed: Path, signed: Path, key: Any) -> None:
     """A statement, or a signature, that was changed by one bit or put together from two is not confirmed."""
     bundle = json.loads(signed.read_bytes())
@@ -119,7 +119,7 @@ def test_a_signature_is_of_its_own_statement(tmp_path: Path, packed: Path, signe
     assert codes == ["signature-invalid"] * 4
 
 
-@pytest.mark.clause("H-11")
+@pytest.mark.clause("H-11@41b2fa")
 def test_a_signature_of_another_artifact_is_told(tmp_path: Path, signed: Path, key: Any) -> None:
     """A good signature of one artifact is refused beside another, and the error names both identities."""
     model = everything()
@@ -130,7 +130,7 @@ def test_a_signature_of_another_artifact_is_told(tmp_path: Path, signed: Path, k
     assert identity in caught.value.found
 
 
-@pytest.mark.clause("H-11")
+@pytest.mark.clause("H-11@41b2fa")
 @pytest.mark.parametrize("how", ["another value", "no JSON"])
 def test_a_changed_manifest_is_found_before_it_is_used(folder: Path, signed: Path, key: Any, how: str) -> None:
     """A manifest that was changed is refused by its signature, whatever it says now."""
@@ -141,7 +141,7 @@ def test_a_changed_manifest_is_found_before_it_is_used(folder: Path, signed: Pat
     assert kit.refusal(signing.verify, folder, signed, key.public) == "signature-identity"
 
 
-@pytest.mark.clause("H-11")
+@pytest.mark.clause("H-11@41b2fa")
 @pytest.mark.parametrize("call", ["sign", "verify"])
 def test_an_artifact_that_is_replaced_meanwhile_is_found(
     packed: Path, signed: Path, key: Any, monkeypatch: pytest.MonkeyPatch, call: str
@@ -164,7 +164,7 @@ def test_an_artifact_that_is_replaced_meanwhile_is_found(
     assert signed.read_bytes() == before
 
 
-@pytest.mark.clause("H-12")
+@pytest.mark.clause("H-12@d293e8")
 def test_a_changed_byte_of_any_part_is_found_below_a_good_signature(folder: Path, signed: Path, key: Any) -> None:
     """One flipped bit in any part but the manifest is found although the signature holds."""
     parts = [path for path in folder.rglob("*") if path.is_file() and path.name != "manifest.json"]
@@ -176,7 +176,7 @@ def test_a_changed_byte_of_any_part_is_found_below_a_good_signature(folder: Path
     assert kit.refusal(signing.verify, folder, signed, key.public) is None
 
 
-@pytest.mark.clause("H-12")
+@pytest.mark.clause("H-12@d293e8")
 def test_a_file_too_many_is_found_below_a_good_signature(folder: Path, signed: Path, key: Any) -> None:
     """A file that the signed manifest does not list is refused, and so is a signature within the folder."""
     (folder / "signature.sig").write_bytes(signed.read_bytes())
@@ -202,7 +202,7 @@ def test_no_signature_is_told(packed: Path, key: Any) -> None:
 # Places
 
 
-@pytest.mark.clause("H-13")
+@pytest.mark.clause("H-13@caf999")
 def test_where_a_signature_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The place is the artifact's name with `.sig` behind it, however its path is written."""
     monkeypatch.chdir(tmp_path)

@@ -36,7 +36,7 @@ def deflated(data: bytes, *, size: int | None = None, stored: bytes | None = Non
     return zip_bytes([ZipMember(b"a", stored, local=fields, central=fields)])
 
 
-@pytest.mark.clause("K-20")
+@pytest.mark.clause("K-20@7b4c3b")
 @pytest.mark.parametrize("size", [0, 1, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE])
 @pytest.mark.parametrize("kind", ["noise", "zeros"])
 def test_a_deflated_member_of_any_size_is_inflated_whole(size: int, kind: str, place: str) -> None:
@@ -48,7 +48,7 @@ def test_a_deflated_member_of_any_size_is_inflated_whole(size: int, kind: str, p
         assert isinstance(source, FileSource) == (place == "file")
 
 
-@pytest.mark.clause("K-24")
+@pytest.mark.clause("K-24@c6a211")
 @pytest.mark.parametrize("data", [NOISE, bytes(3 * PIECE), NOISE[:100]])
 def test_a_deflated_member_of_another_size_is_refused(data: bytes, place: str) -> None:
     """A member that holds a byte more or less than its headers say is refused, and so is one that is cut or goes on."""

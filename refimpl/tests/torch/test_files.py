@@ -319,7 +319,7 @@ def test_modules_are_written_to_files(tmp_path: Path) -> None:
         etui.torch.to_file(module, tmp_path / "c.keras")
 
 
-@pytest.mark.clause("PT-70@71d98e", "PT-71@6100f0")
+@pytest.mark.clause("PT-70@2e264b", "PT-71@6100f0")
 def test_safetensors_of_others_are_read_with_metadata(tmp_path: Path) -> None:
     """Files of the official library, in any order and with metadata, come back with both, by the same names."""
     arrays = {
@@ -342,7 +342,7 @@ def test_safetensors_of_others_are_read_with_metadata(tmp_path: Path) -> None:
     assert (tmp_path / "z.safetensors").read_bytes() == (tmp_path / "again.safetensors").read_bytes()
 
 
-@pytest.mark.clause("PT-70@71d98e")
+@pytest.mark.clause("PT-70@2e264b")
 def test_headers_that_lie_are_refused(tmp_path: Path) -> None:
     """Gaps, overlaps, wrong sizes, double keys, other dtypes and headers that are cut are refused."""
     good = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}

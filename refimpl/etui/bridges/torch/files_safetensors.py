@@ -27,6 +27,7 @@ from etui.model import Model
 from etui.report import Report
 from etui.storage import safetensors
 from etui.storage.base import ByteSource
+from etui.storage.plain_header import Entry
 from etui.storage.sources import open_file
 from etui.storage.transaction import replace_file
 
@@ -194,7 +195,7 @@ def write(
                 progress(name, done, total)
 
 
-def _in_order(entries: Mapping[str, safetensors.Entry]) -> Iterator[str]:
+def _in_order(entries: Mapping[str, Entry]) -> Iterator[str]:
     """Names in the order of their bytes; the empty ones stand wherever they are."""
     yield from sorted(entries, key=lambda name: (entries[name].begin, entries[name].end))
 
