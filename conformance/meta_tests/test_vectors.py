@@ -32,7 +32,7 @@ VECTORS = vectors.load()
 BY_ID = {vector.id: vector for vector in VECTORS}
 GENERATOR = Path(__file__).parents[1] / "generators" / "vectors.py"
 LIMITS_OF_RUNS = {"limit-document", "limit-modules", "limit-parts", "limit-variables"}  # too large for files
-BESIDE = {"signature-form", "signature-identity", "signature-invalid", "signature-key"}  # of what lies beside an artifact
+BESIDE = {"signature-form", "signature-identity", "signature-invalid", "signature-key"}  # beside an artifact
 
 DIGEST = re.compile(rb"sha256:[0-9a-f]{64}")
 SIZE = re.compile(rb'"size":[0-9]+')

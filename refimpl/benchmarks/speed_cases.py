@@ -155,8 +155,8 @@ FULL = (
     _trained("convert", "96 MiB", "convert", 40, _chain(800, 786)),
     Case("keys", "a TensorFlow checkpoint of 10,000 keys, 160 MiB", "checkpoints", 10_000, ((4096,),)),
     Case("keys-big", "a TensorFlow checkpoint of 40 keys, 256 MiB", "checkpoints", 40, ((1280, 1310),), memory=EVERY),
-    *_tensors((1000, 10_000, 100_000, 1_000_000), (0, 0, 0, 3)),
-    *_bytes((1, 16, 128, 1024, 8192), (0, 0, 0, 0, 3)),
+    *_tensors((1000, 10_000, 100_000, 1_000_000), (0, 0, 3, 2)),
+    *_bytes((1, 16, 128, 1024, 8192), (0, 0, 0, 3, 1)),
 )
 QUICK = (
     Case("big", "4 MiB in 8 tensors", "formats", 8, _chain(320, 410), "dense", memory=("Etui, packed", "safetensors")),

@@ -241,7 +241,7 @@ def _growth(figures: Figures, shown: dict[str, str]) -> Iterator[str]:
         cases = [case for case in figures.record["cases"] if case["name"].startswith(f"{name}/")]
         if not cases:
             continue
-        yield f"\n## {title}\n"
+        yield f"\n## {title}\n\nThe largest points have fewer rounds, none of which warms up.\n"
         yield shown.get(name, "")
         tasks = [
             Task(candidate, axis, variant)

@@ -108,8 +108,10 @@ def _bound(name: str, value: int) -> None:
 
 def _confine() -> None:
     """From here on nothing is opened but what is handed over, nothing is written, and nothing is started."""
-    with suppress(MissingExtraError):
+    try:
         _rehearse()
+    except MissingExtraError:
+        sys.modules["h5py"] = None  # type: ignore[assignment]  # the next import fails like this one, and opens nothing
     spare = os.dup(0)
     os.close(spare)
     # Descriptors are given out from the lowest free one: that of the file is the last.

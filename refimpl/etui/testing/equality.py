@@ -9,6 +9,7 @@ from etui.canonical import values
 from etui.canonical.tags import key_bytes
 from etui.containers.tensors import Tensor
 from etui.containers.weights import Weights
+from etui.fingerprints import Bindings
 from etui.model import Blob, Model
 
 _OF_THE_FILE = frozenset({"manifest", "digest", "closing"})
@@ -20,6 +21,7 @@ def same(first: Any, second: Any) -> bool:
     Tensors are compared by dtype, shape, encoding, chunks and bytes, and variables also by their order. What belongs to
     the file that a model was read from does not count.
     """
+    first, second = (dict(value) if isinstance(value, Bindings) else value for value in (first, second))
     if type(first) is not type(second):
         return False
     if isinstance(first, Tensor):
