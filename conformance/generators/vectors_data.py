@@ -42,6 +42,8 @@ def area() -> Area:
     empty = found.valid("an index of nothing", "S-8", weights({}))
     nothing: Callable[[Parts], None] = added_data(DATA, headed(b"{}"))
     found.change(empty, "a data part without tensors", "S-8", _HEADER, nothing, needs=["weights"], ops=FULL)
+    named = header(lambda tree: tree.update({"__metadata__": tree.pop("m")}))
+    found.faults(base, DATA, [("a tensor of the name of metadata", "S-4", _HEADER, named)])
     return found
 
 

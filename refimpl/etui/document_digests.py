@@ -29,14 +29,14 @@ class DocumentDigests:
             IntegrityError: ``digest-mismatch``.
         """
         hashing = _Hashing(name, content, expected)
-        self._hashing.append(hashing)
         if len(content) < _INLINE_BYTES:
             hashing.run()
             hashing.check()
             return
         # The thread gets Python's lock once, and keeps the caller from going on before it works without the lock.
         hashing.thread = Thread(target=hashing.run, name="etui-digest", daemon=True)
-        hashing.thread.start()
+        hashing.thread.start()  # if there is none to be had, nothing is left to be checked
+        self._hashing.append(hashing)
         hashing.begun.wait()
 
     def __enter__(self) -> Self:
@@ -57,13 +57,19 @@ class _Hashing:
         self._content = content
         self._expected = expected
         self._found = ""
+        self._failure: BaseException | None = None
 
     def run(self) -> None:
         self.begun.set()
-        self._found = digest.of(self._content, self._expected.partition(":")[0])
+        try:
+            self._found = digest.of(self._content, self._expected.partition(":")[0])
+        except BaseException as cause:  # noqa: BLE001  it is raised by `check`
+            self._failure = cause
 
     def check(self) -> None:
         if self.thread is not None:
             self.thread.join()
+        if self._failure is not None:
+            raise self._failure
         if self._found != self._expected:
             raise error("digest-mismatch", where=self._name, found=f"{self._found}, not {self._expected}")

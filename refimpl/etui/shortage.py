@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from traceback import clear_frames
 
 from etui.errors import error
 
@@ -18,11 +19,11 @@ def shortage() -> Iterator[None]:
         yield
     except MemoryError as cause:
         lacking = str(cause)
+        clear_frames(cause.__traceback__)  # which hold the memory, as long as the new error has this one as context
     except RuntimeError as cause:
         if _NO_THREAD not in str(cause):
             raise
         lacking = str(cause)
     else:
         return
-    # Raised here, where the frames that hold the memory are gone.
     raise error("out-of-memory", found=lacking)

@@ -173,7 +173,6 @@ class _Check(NamedTuple):
     content: Callable[[], object]
 
 
-@no_garbage()
 def _verify_data(model: Model, container: Callable[[], None], progress: Progress | None) -> int:
     """Check each tensor and each part that is no document, and the container meanwhile.
 
@@ -192,7 +191,13 @@ def _verify_data(model: Model, container: Callable[[], None], progress: Progress
             started.append((batch, threads.submit(_verify_digests, batch) if large else None))
         container()
         for batch, job in started:
-            count += job.result() if job else _verify_digests(batch)
+            try:
+                count += job.result() if job else _verify_digests(batch)
+            except RejectError:
+                for check in batch:  # a fault of content may be before it
+                    check.digests()
+                    check.content()
+                raise
             for check in batch:
                 check.content()
                 done += check.size
@@ -201,6 +206,7 @@ def _verify_data(model: Model, container: Callable[[], None], progress: Progress
     return count
 
 
+@no_garbage()
 def _checks(model: Model) -> list[_Check]:
     checks = [
         _Check(name, tensor.nbytes, partial(_verify_tensor, tensor), partial(_verify_content, tensor))

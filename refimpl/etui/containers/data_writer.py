@@ -200,11 +200,16 @@ def _buffers(header: bytes, items: Iterable[_Item], digesting: Digesting[_Item])
 
 
 def _large(item: _Item, digesting: Digesting[_Item]) -> Iterator[memoryview]:
-    made = isinstance(item.piece.source, Lazy)
+    source = item.piece.source
+    made = isinstance(source, Lazy)
     if made:
         digesting.make_room(item.nbytes)
-    raw = raw_bytes(item.piece.source.array())
+    raw = raw_bytes(source.array())
     if item.dtype == "bool":
         check_bools(raw, item.stored)
     digesting.add(item, raw, copied=made)
     yield from slices([raw])
+    if isinstance(source, Lazy) and not source.fixed:
+        # Its callable may give the same memory with other elements the next time.
+        del raw
+        digesting.finish()

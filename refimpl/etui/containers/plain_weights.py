@@ -88,7 +88,7 @@ class PlainVariables:
         return len(self._places)
 
     def __contains__(self, path: object) -> bool:
-        return isinstance(path, str) and self._find(path) is not None
+        return self._find(path) is not None
 
     def __getitem__(self, path: str) -> Variable:
         variable = self._made.get(path)
@@ -96,7 +96,7 @@ class PlainVariables:
             at = self._find(path)
             if at is None:
                 raise KeyError(path)
-            variable = self._made[path] = self._make(at)
+            variable = self._made.setdefault(path, self._make(at))
         return variable
 
     def paths(self) -> list[str]:
@@ -106,9 +106,14 @@ class PlainVariables:
     def variables(self) -> dict[str, Variable]:
         """All variables by path, in the model's order."""
         made, make = self._made, self._make
-        return {path: made.get(path) or make(at) for path, at in zip(self.paths(), self._places, strict=True)}
+        return {
+            path: made.get(path) or made.setdefault(path, make(at))
+            for path, at in zip(self.paths(), self._places, strict=True)
+        }
 
-    def _find(self, path: str) -> int | None:
+    def _find(self, path: object) -> int | None:
+        if not isinstance(path, str):
+            return None
         known = self._entries.paths
         at = bisect_left(known, path)
         return at if at < len(known) and known[at] == path else None

@@ -11,6 +11,7 @@ from json.encoder import encode_basestring
 
 from etui import columns, paths
 from etui.canonical import json
+from etui.canonical.numbers import MAX_INTEGER
 from etui.containers.cover import Shape
 from etui.containers.tensor_index import Placed
 from etui.containers.variable import Variable
@@ -43,7 +44,10 @@ def write(variables: Mapping[str, Variable], aliases: dict[str, str], placed: Pl
         return None
     body = ",".join([entries[place] for place in sorted(range(len(names)), key=names.__getitem__)])
     head = f'{{"aliases":{json.encode_tree(aliases).decode()},"format":"etui-weights","variables":{{'
-    data = f'{head}{body}}},"version":{encode_basestring(version)}}}'.encode()
+    try:
+        data = f'{head}{body}}},"version":{encode_basestring(version)}}}'.encode()
+    except UnicodeEncodeError:  # a lone surrogate in a role, which the other way names
+        return None
     return data if len(data) <= DEFAULT_LIMITS.document_bytes else None
 
 
@@ -71,5 +75,6 @@ def _entries(variables: Mapping[str, Variable], placed: Placed) -> list[str] | N
             f'"{path}":{{"chunks":[{{"digest":"{digest}","part":"{part}","tensor":"{stored}{middle}{order},{rest}'
         )
     # Among equal keys are those with 1 in place of `True`, and numbers that JSON has no form for.
-    extents = set(map(type, chain.from_iterable(variable.tensor.shape for variable in variables.values())))
-    return entries if extents <= {int} else None
+    extents = set(chain.from_iterable(variable.tensor.shape for variable in variables.values()))
+    kinds = set(map(type, chain.from_iterable(variable.tensor.shape for variable in variables.values())))
+    return entries if kinds <= {int} and max(extents, default=0) <= MAX_INTEGER else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from threading import RLock
 from typing import Any
 
 from etui import paths
@@ -21,6 +22,7 @@ __all__ = ["DOCUMENT", "Variable", "Weights", "decode", "decode_bytes", "encode"
 
 DOCUMENT = "weights.json"
 _VARIABLE_FIELDS = frozenset({"order", "role", "trainable"})
+_MAKING = RLock()
 
 
 @dataclass(slots=True)
@@ -51,10 +53,17 @@ class Weights(Mapping[str, Variable]):
 
     def __getattr__(self, name: str) -> Any:
         # Called where a slot is empty: `variables` is, as long as there is `_plain`.
-        if name != "variables" or self._plain is None:
+        if name != "variables":
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
-        self.variables, self._plain = self._plain.variables(), None
-        return self.variables
+        with _MAKING:
+            if self._plain is not None:  # else another thread was first
+                self.variables = self._plain.variables()
+        return object.__getattribute__(self, "variables")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        if name == "variables":
+            object.__setattr__(self, "_plain", None)
 
     @property
     def all_plain(self) -> bool:
@@ -82,8 +91,8 @@ class Weights(Mapping[str, Variable]):
         return self.aliases.get(path, path)
 
     def __getitem__(self, path: str) -> Variable:
-        own = self.resolve(path)
-        return self.variables[own] if self._plain is None else self._plain[own]
+        own, plain = self.resolve(path), self._plain
+        return self.variables[own] if plain is None else plain[own]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.variables if self._plain is None else self._plain.paths())

@@ -86,8 +86,8 @@ def create_artifact(target: Target, form: Form | None = None, limits: Limits = D
         raise error("writer-misuse", where=text, found="an empty path, or a path for the form 'memory'")
     check_target(path, form, limits)
     if form == "directory":
-        return DirectoryWriter(path, limits)
-    transaction = FileTransaction(path)
+        return DirectoryWriter(path, limits, check=lambda: check_target(path, form, limits))
+    transaction = FileTransaction(path, check=lambda: check_target(path, form, limits))
     return PackedWriter(transaction.file, str(path), publish=transaction.commit, abort=transaction.abort, limits=limits)
 
 

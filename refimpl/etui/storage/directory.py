@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -150,9 +150,9 @@ class DirectoryWriter(CheckedWriter):
         limits: the limits in force.
     """
 
-    def __init__(self, path: Path, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(self, path: Path, limits: Limits = DEFAULT_LIMITS, check: Callable[[], None] | None = None) -> None:
         super().__init__("directory", str(path), limits)
-        self._transaction = FolderTransaction(path)
+        self._transaction = FolderTransaction(path, check=check)
         self._folders = {self._transaction.folder}
 
     def _put(self, part: Content) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -68,7 +69,8 @@ def duplicate(path: Path, name: Path) -> None:
         try:
             calls.system.link(path, made)
         except OSError:
-            with path.open("rb") as source, create_file(made) as copy:
+            with path.open("rb") as source, create_file(made, 0o600) as copy:
+                calls.system.chmod(copy.fileno(), stat.S_IMODE(os.fstat(source.fileno()).st_mode))
                 while data := source.read(_COPIED_BYTES):
                     copy.write(data)
                 sync_file(copy)

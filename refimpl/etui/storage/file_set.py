@@ -15,7 +15,7 @@ from typing import IO, Self
 
 from etui.storage.base import SLICE_BYTES
 from etui.storage.failures import storage_errors
-from etui.storage.transaction import remove_file, replace_file, sync_folder
+from etui.storage.transaction import remove_file, replace_file, resolved, sync_folder
 
 _DIGITS = 16
 
@@ -70,7 +70,7 @@ class FileSet:
         file.seek(0)
         path = self.index.with_name(found)
         fresh = not os.path.lexists(path)
-        with replace_file(path) as target:
+        with replace_file(path, like=resolved(self.index)) as target:
             while data := file.read(SLICE_BYTES):
                 target.write(data)
         if fresh:

@@ -230,6 +230,10 @@ def _identity(descriptor: int) -> Identity:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
+def _raise(fault: OSError) -> None:
+    raise fault
+
+
 class FolderFiles:
     """A folder in the making, that `replace_folder` gives."""
 
@@ -288,7 +292,7 @@ class FolderFiles:
             StorageError: ``storage-failed``.
         """
         with storage_errors(str(self._folder)):
-            for below, _, files in os.walk(self._folder, topdown=False):
+            for below, _, files in os.walk(self._folder, topdown=False, onerror=_raise):
                 for name in files:
                     flush_file(Path(below, name))
                 sync_folder(Path(below))

@@ -119,9 +119,16 @@ def _clear(leftover: Leftover, filled: set[Path], *, dry: bool) -> Fate:
             return "held" if os.path.lexists(leftover.path) else "removed"
         if leftover.kind == "old" and leftover.target not in filled and not os.path.lexists(leftover.target):
             filled.add(leftover.target)
-            if not dry:
+            if dry:
+                return "restored"
+            try:
                 calls.system.rename(leftover.path, leftover.target)
-            return "restored"
+            except OSError as cause:
+                # A writer that came between has filled the place.
+                if cause.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                    raise
+            else:
+                return "restored"
         if dry:
             return "removed"
         remove(leftover.path)
@@ -147,12 +154,14 @@ def sync_folder(path: Path) -> None:
         calls.system.close(descriptor)
 
 
-def lock(descriptor: int) -> bool:
-    """Lock without waiting; file systems without locks count as locked by someone else."""
+def lock(descriptor: int) -> bool | None:
+    """Lock without waiting; whether it is locked now, `None` on file systems without locks."""
     try:
         calls.system.flock(descriptor)
-    except OSError:
+    except BlockingIOError:
         return False
+    except OSError:
+        return None
     return True
 
 
@@ -165,7 +174,7 @@ def locked(path: Path) -> Iterator[bool]:
         yield False
         return
     try:
-        yield lock(descriptor)
+        yield lock(descriptor) is True
     finally:
         with suppress(OSError):
             calls.system.close(descriptor)

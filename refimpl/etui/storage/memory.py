@@ -81,8 +81,14 @@ class MemoryWriter(CheckedWriter):
         self._parts[part.name] = b"".join(part.data)
 
     def _publish(self) -> None:
-        self._target.clear()
-        self._target.update(self._parts)
+        earlier = dict(self._target)
+        try:
+            self._target.clear()
+            self._target.update(self._parts)
+        except BaseException:
+            self._target.clear()
+            self._target.update(earlier)
+            raise
 
     def _abort(self) -> None:
         self._parts.clear()

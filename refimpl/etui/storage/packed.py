@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -82,14 +85,25 @@ class PackedWriter(CheckedWriter):
 
     def _emit(self, data: bytes | bytearray | memoryview) -> None:
         try:
-            self._file.write(data)
+            self._write(data)
         except OSError as cause:
             raise storage_failure(self.location, cause) from cause
+
+    def _write(self, data: bytes | bytearray | memoryview) -> None:
+        """All of it: a file without a buffer may take less at once."""
+        left = memoryview(data)
+        while left.nbytes:
+            count: int | None = self._file.write(left)
+            if count is None and not isinstance(self._file, io.RawIOBase):
+                return  # a writer that does not count takes all
+            if not count:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            left = left[count:]
 
     def _rewrite(self, member: Member) -> None:
         try:
             self._file.seek(member.offset)
-            self._file.write(member.local_header())
+            self._write(member.local_header())
             self._file.seek(member.end)
         except OSError as cause:
             raise storage_failure(self.location, cause) from cause

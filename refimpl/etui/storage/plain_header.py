@@ -21,6 +21,9 @@ from etui.limits import Limits
 LEAST_CHARACTERS = 2**15
 """A header below this size is read entry by entry, which takes no time there."""
 
+METADATA = "__metadata__"
+"""A key of the safetensors format that is no tensor, and that no data part has (S-4)."""
+
 _MAX_INTEGER = 2**53 - 1
 
 # Without a backslash in it, each quote begins or ends a string. The groups are name, begin and end, and the rest, of
@@ -91,7 +94,7 @@ def read(text: str, available: int, limits: Limits) -> PlainEntries | None:
         available: bytes of the data section.
         limits: the reader's limits.
     """
-    if len(text) < LEAST_CHARACTERS or "\\" in text:
+    if len(text) < LEAST_CHARACTERS or "\\" in text or f'"{METADATA}"' in text:
         return None
     split = columns.split(_ENTRY, text)
     if split is None or (split[0], split[2]) != ("{", "}"):

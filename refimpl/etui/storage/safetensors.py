@@ -20,7 +20,7 @@ from etui.garbage import no_garbage
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.storage import plain_header
 from etui.storage.base import ByteSource
-from etui.storage.plain_header import Entry
+from etui.storage.plain_header import METADATA, Entry
 
 _LENGTH_BYTES = 8
 _ALIGNMENT = 64
@@ -93,6 +93,8 @@ def plan(tensors: Iterable[TensorSpec], limits: Limits = DEFAULT_LIMITS) -> Layo
     for name, dtype, shape in specs:
         if name in entries:
             raise error("writer-misuse", where=shown(name), found="a second tensor of this name")
+        if name == METADATA:
+            raise _fault("a data part", f"a tensor of the name {METADATA}, which safetensors has for something else")
         size = sizes.get((dtype, shape))
         if size is None:
             size = sizes[dtype, shape] = _checked_size(dtype, shape, shown(name), limits)
@@ -209,6 +211,8 @@ def _parse(text: str, where: str, limits: Limits) -> dict[str, Entry]:
         name, begin, end, code, shape, close = match.groups()
         if "\\" in name:
             name = _unescaped(name, where)
+        if name == METADATA:
+            raise _entry_fault(text, at, where)
         key = name if plain else name.encode("utf-16-be")
         if entries and key <= before:  # type: ignore[operator]  # both str or both bytes
             raise _fault(where, f"the key {shown(name)} a second time or out of order")
@@ -282,7 +286,7 @@ def _entry_fault(text: str, at: int, where: str) -> EtuiError:
     odd_shape = _ODD_SHAPE.match(text, at)
     if odd_shape:
         return error("shape-form", where=place, found=shown(text[odd_shape.end() : odd_shape.end() + 40]))
-    if text.startswith('"__metadata__":', at):
+    if text.startswith(f'"{METADATA}":', at):
         return _fault(place, "__metadata__, which a canonical header does not have")
     return _fault(place, f"{shown(text[at : at + 40])} in place of a tensor in canonical form")
 

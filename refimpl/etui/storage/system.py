@@ -15,6 +15,9 @@ from pathlib import Path
 
 from etui.storage.exchange import exchange
 
+# Linux takes no more at once; macOS refuses more than 2^31 - 1 (EINVAL), and `os.pwrite` does not cap it.
+_MOST_BYTES = 0x7FFF_F000
+
 
 class System:
     """The calls; every one raises `OSError` as those of `os` do."""
@@ -28,7 +31,7 @@ class System:
 
     def write(self, descriptor: int, data: memoryview, offset: int) -> int:
         """Write at a place of a file; gives the number of bytes that were taken, which may be fewer."""
-        return os.pwrite(descriptor, data, offset)
+        return os.pwrite(descriptor, data[:_MOST_BYTES], offset)
 
     def truncate(self, descriptor: int, size: int) -> None:
         """Make a file shorter or longer."""

@@ -45,6 +45,7 @@ from etui.storage.transaction import (
 
 Array = np.ndarray[Any, Any]
 Progress = Callable[[str, int, int], None]
+_ANY_SHARD = f".data-{'[0-9]' * 5}-of-{'[0-9]' * 5}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,15 +134,17 @@ def write_bundle(
     shards = _shards(sorted(tensors, key=_key), shard_size)
     with storage_errors(str(folder)):
         recover_all(folder, lambda other: other == name + INDEX or other.startswith(f"{name}.data-"))
-    taken = {path.name for path in folder.glob(f"{_escaped(name)}.data-?????-of-?????")}
+    taken = {path.name for path in folder.glob(_escaped(name) + _ANY_SHARD)}
     own = [shard_name(name, number, shards) for number in range(shards)]
     number = shards
     while taken and not taken.isdisjoint(shard_name(name, shard, number) for shard in range(number)):
         number += 1
     transactions: list[FileTransaction] = []
+    earlier = folder / min(taken) if taken else None
 
     def make(path: Path) -> BinaryIO:
-        transactions.append(FileTransaction(path))
+        # A shard under a fresh name holds what the earlier ones held: no more people may read it.
+        transactions.append(FileTransaction(path, like=earlier if path.name.startswith(f"{name}.data-") else None))
         return transactions[-1].file
 
     try:
@@ -162,7 +165,7 @@ def write_bundle(
             transaction.abort()
         raise
     # Shards of a bundle that was there, and those of the greater number.
-    for path in sorted(folder.glob(f"{_escaped(name)}.data-?????-of-?????")):
+    for path in sorted(folder.glob(_escaped(name) + _ANY_SHARD)):
         if path.name not in own:
             # No index names them; those that cannot be removed are removed by the next writer.
             with suppress(OSError):

@@ -71,10 +71,11 @@ def resolved(target: str | os.PathLike[str]) -> Path:
 class _Transaction:
     """What both kinds share: something is made beside a target, and takes its place or is removed."""
 
-    def __init__(self, path: Path, made: Path, held: BinaryIO | _Folder) -> None:
+    def __init__(self, path: Path, made: Path, held: BinaryIO | _Folder, check: Callable[[], None] | None) -> None:
         self._path = path
         self._made = made
         self._held = held
+        self._check_target = check
         # Names were changed, and the folder was not flushed since.
         self._unsure = False
 
@@ -94,6 +95,15 @@ class _Transaction:
         with suppress(OSError):
             self._held.close()
 
+    def _check(self, path: Path) -> None:
+        """Others may have put something else there since the beginning, which a swap would remove."""
+        mode = path.lstat().st_mode
+        if stat.S_IFMT(mode) != stat.S_IFMT(self._made.lstat().st_mode):
+            number = errno.EISDIR if stat.S_ISDIR(mode) else errno.ENOTDIR
+            raise OSError(number, os.strerror(number), str(path))
+        if self._check_target is not None:
+            self._check_target()
+
     def _put_in_place(self) -> None:
         """Give what was made the name of the target, durably, and remove what had it.
 
@@ -101,6 +111,8 @@ class _Transaction:
         them, a file stays replaced whose folder could not be flushed.
         """
         made, path = self._made, self._path
+        # Also where an interrupt comes between a change and its flush.
+        self._unsure = True
         for _ in range(_TRIES):
             if not os.path.lexists(path) or _is_empty_folder(path):
                 try:
@@ -112,6 +124,7 @@ class _Transaction:
                 self._settle(lambda: calls.system.rename(path, made))
                 return
             try:
+                self._check(path)
                 swapped = calls.system.exchange(made, path)
             except FileNotFoundError:
                 # Another writer is between its two renames, or someone removed the target.
@@ -121,55 +134,68 @@ class _Transaction:
             if swapped:
                 self._settle(lambda: calls.system.exchange(made, path))
                 remove(made)
-            else:
-                self._rename_twice()
+            elif not self._rename_twice():
+                continue
             return
         raise error("storage-failed", where=str(path), found=f"others changed it during {_TRIES} tries")
 
-    def _rename_twice(self) -> None:
-        """The same where two names cannot be swapped: a folder has no place for a moment, a file always has."""
+    def _rename_twice(self) -> bool:
+        """The same where two names cannot be swapped: a folder has no place for a moment, a file always has.
+
+        Returns:
+            Whether it was done; not if another writer came between.
+        """
         made, path = self._made, self._path
-        old = made.with_suffix(".old")
+        old = path.with_name(f".{path.name}.etui-{secrets.token_hex(4)}.old")
         with locked(path):
             if path.is_dir():
-                self._move_aside(old)
-            else:
-                try:
-                    calls.system.link(path, old)
-                except OSError:
-                    calls.system.rename(made, path)
-                    self._settle(lambda: None)
-                    return
-                try:
-                    calls.system.rename(made, path)
-                    self._settle(lambda: calls.system.rename(old, path))
-                finally:
-                    # It is the second name of a file, or its place was taken back.
-                    remove(old)
+                return self._move_aside(old)
+            try:
+                calls.system.link(path, old)
+            except FileNotFoundError:
+                return False
+            except OSError:
+                calls.system.rename(made, path)
+                self._settle(lambda: None)
+                return True
+            try:
+                calls.system.rename(made, path)
+                self._settle(lambda: calls.system.rename(old, path))
+            finally:
+                # It is the second name of a file, or its place was taken back.
+                remove(old)
+        return True
 
-    def _move_aside(self, old: Path) -> None:
+    def _move_aside(self, old: Path) -> bool:
         made, path = self._made, self._path
 
         def undo() -> None:
             calls.system.rename(path, made)
             calls.system.rename(old, path)
 
-        calls.system.rename(path, old)
-        self._unsure = True
         try:
+            calls.system.rename(path, old)
             calls.system.rename(made, path)
-        except BaseException:
-            calls.system.rename(old, path)
+        except BaseException as cause:
+            if os.path.lexists(made) and isinstance(cause, FileNotFoundError) and not os.path.lexists(old):
+                return False
+            if isinstance(cause, OSError) and cause.errno in _FILLED:
+                # Another writer found no one there. What was moved aside is removed when a commit is durable.
+                return False
+            if os.path.lexists(old) and not os.path.lexists(path):
+                calls.system.rename(old, path)
             raise
         self._settle(undo)
+        recover(path)
         remove(old)
+        return True
 
     def _settle(self, undo: Callable[[], object]) -> None:
         """Make a change of names durable, or undo it."""
         self._unsure = True
         try:
             sync_folder(self._path.parent)
-        except OSError:
+        except BaseException:
             undo()
             raise
         self._unsure = False
@@ -187,15 +213,17 @@ class FileTransaction(_Transaction):
         file: open for writing and reading in binary mode; its `name` is the temporary path.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, like: Path | None = None, check: Callable[[], None] | None = None) -> None:
         with storage_errors(str(path)):
             mode = _mode_of(path)
+            if mode is None and like is not None:
+                mode = _mode_of(like)
             if mode is not None and not stat.S_ISREG(mode):
                 number = errno.EISDIR if stat.S_ISDIR(mode) else errno.ELOOP if stat.S_ISLNK(mode) else errno.ENODEV
                 raise OSError(number, os.strerror(number), str(path))
             recover(path)
             made, self.file = _make_beside(path, mode, _make_file)
-        super().__init__(path, made, self.file)
+        super().__init__(path, made, self.file, check)
 
     def commit(self) -> None:
         """Flush the file to the device and put it in its place."""
@@ -217,14 +245,14 @@ class FolderTransaction(_Transaction):
         folder: the temporary folder to write into.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, check: Callable[[], None] | None = None) -> None:
         with storage_errors(str(path)):
             self._mode = _mode_of(path)
             if self._mode is not None and not stat.S_ISDIR(self._mode):
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
             recover(path)
             self.folder, self._descriptor = _make_beside(path, self._mode, _Folder)
-        super().__init__(path, self.folder, self._descriptor)
+        super().__init__(path, self.folder, self._descriptor, check)
 
     def commit(self) -> None:
         """Put the folder, whose content is durable, in its place, and remove the earlier one."""
@@ -261,7 +289,7 @@ def recover_all(folder: Path, belongs: Callable[[str], bool]) -> None:
 
 
 @contextmanager
-def replace_file(target: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def replace_file(target: str | os.PathLike[str], *, like: Path | None = None) -> Iterator[BinaryIO]:
     """Write a file of any format beside `target` and put it in its place when the block ends without an exception.
 
     Yields:
@@ -271,7 +299,7 @@ def replace_file(target: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         StorageError: ``storage-failed``; what was at the place is as it was.
     """
     path = resolved(target)
-    transaction = FileTransaction(path)
+    transaction = FileTransaction(path, like=like)
     try:
         with storage_errors(str(path)):
             yield transaction.file
@@ -294,7 +322,10 @@ def nameless_file(target: Path) -> BinaryIO:
 
 
 def _is_empty_folder(path: Path) -> bool:
-    return path.is_dir() and next(path.iterdir(), None) is None
+    try:
+        return path.is_dir() and next(path.iterdir(), None) is None
+    except FileNotFoundError:
+        return False
 
 
 def _mode_of(path: Path) -> int | None:
@@ -320,18 +351,19 @@ def _make_beside(path: Path, mode: int | None, make: Callable[[Path, bool], _Hel
                 continue
             raise
         try:
-            lock(held.fileno())
+            taken = lock(held.fileno()) is False
             if mode is not None:
                 owner = stat.S_IRWXU if stat.S_ISDIR(mode) else 0
                 calls.system.chmod(held.fileno(), stat.S_IMODE(mode) | owner)
             # Between its making and its locking another writer may have taken it for a leftover.
-            if os.fstat(held.fileno()).st_nlink:
+            if os.fstat(held.fileno()).st_nlink and not taken:
                 return made, held
         except BaseException:
             held.close()
             remove(made)
             raise
         held.close()
+        remove(made)
     raise error("storage-failed", where=str(path), found=f"no free name beside it in {_TRIES} tries")
 
 

@@ -57,6 +57,12 @@ def odd_weights() -> Iterator[tuple[str, Weights]]:
         found = sample()
         found.add("odd", tensor, role="kernel")
         yield name, found
+    surrogate = sample()
+    surrogate["m"].role = "\ud800"
+    yield "a role that is no text", surrogate
+    endless = sample()
+    endless.variables["y"] = Variable(Tensor("float32", (2**53,), pieces=vector.pieces), "kernel")
+    yield "an extent beyond 2^53", endless
     yield "kept fields", replace(sample(), extra={"x-a": 1})
     yield "aliases out of order", replace(sample(), aliases={"b": "m", "a": "m", "\U00010000": "m", "\uffff": "m"})
     aliases: dict[str, Any] = {"b": "m", "a": 1}
