@@ -186,7 +186,9 @@ class _Transaction:
                 calls.system.rename(old, path)
             raise
         self._settle(undo)
-        recover(path)
+        # The save is done; what cannot be tidied now is left to the next one.
+        with suppress(OSError):
+            recover(path)
         remove(old)
         return True
 

@@ -18,11 +18,13 @@ import numpy as np
 
 import etui
 from etui import bridges, conversion
+from etui.canonical import json
 from etui.canonical.values import OutputRef
 from etui.containers.config import Call, Graph
 from etui.report import Report
 from etui.storage import open_artifact, transaction
 from etui.storage.base import Form
+from etui.storage.part_names import MANIFEST
 from etui.testing.storage import sizes, with_manifest, write
 
 # Two data parts, as a sharded artifact has them, and folders in folders.
@@ -114,8 +116,12 @@ def _read_parts(target: Path) -> dict[str, bytes] | None:
     if not os.path.lexists(transaction.standing(target)):
         return None
     with open_artifact(target) as reader:
-        found = {name: reader.source(name).read(0, size) for name, size in reader.names().items()}
-        reader.check_members(sizes(found))
+        names = reader.names()
+        manifest = reader.source(MANIFEST)
+        # As a reader does, which goes by the manifest: a folder that is being removed lists fewer.
+        listed = json.decode(manifest.read(0, manifest.size), where=MANIFEST)["parts"]
+        reader.check_members({name: entry["size"] for name, entry in listed.items()})
+        found = {name: reader.source(name).read(0, size) for name, size in names.items()}
         reader.verify_container(sizes(found))
     return found
 
