@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
@@ -64,7 +65,7 @@ class Candidate:
         self.case = payload.case
         self.shared = shared
 
-    @property
+    @cached_property
     def one(self) -> str:
         """The tensor that is loaded alone."""
         return self.case.paths()[self.case.tensors // 2]
