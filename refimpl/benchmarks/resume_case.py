@@ -12,6 +12,9 @@ from typing import Any
 
 import numpy.typing as npt
 
+from etui.report import Report
+from etui.transfer import EXACT, KINDS
+
 Array = npt.NDArray[Any]
 Batch = tuple[Array, Array]
 BEFORE, AFTER, BATCH = 50, 20, 32
@@ -163,3 +166,13 @@ def keras_losses(net: Any, batches: list[Batch]) -> list[float]:
         net.reset_metrics()
         losses.append(float(net.train_on_batch(x, y)))
     return losses
+
+
+def worst(report: Report) -> tuple[str, str]:
+    """The worst transfer class, and what the report says about it."""
+    found = [
+        (one.transfer.kind, one.transfer.formula or one.detail)
+        for one in report.entries
+        if one.transfer is not None and one.kind != "module"
+    ]
+    return max(found, key=lambda one: KINDS.index(one[0]), default=(EXACT, ""))

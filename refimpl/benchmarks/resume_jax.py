@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from resume_case import Case, Result
+from resume_case import Case, Result, worst
 
 import etui
 
@@ -36,7 +36,7 @@ def run(case: Case, variant: str) -> Result:
     report = etui.Report()
     stock = variant in {"stock", "unscaled-velocity"}
     resumed = etui.jax.load(case.path, allow=_LOST if variant == "stock" else (), stock=stock, report=report)
-    transfer, reason = _worst(report)
+    transfer, reason = worst(report)
     if resumed.tx is None:
         return Result([], transfer, reason)
     tx, opt_state = _FAULTS.get(variant, _none)(resumed)
@@ -59,17 +59,6 @@ def run(case: Case, variant: str) -> Result:
         )
         losses.append(float(loss))
     return Result(losses, transfer, reason)
-
-
-def _worst(report: etui.Report) -> tuple[str, str]:
-    """The worst transfer class, and what the report says about it."""
-    order = ["exact", "reparametrised", "approximate", "not-transferable"]
-    found = [
-        (one.transfer.kind, one.transfer.formula or one.detail)
-        for one in report.entries
-        if one.transfer is not None and one.kind != "module"
-    ]
-    return max(found, key=lambda one: order.index(one[0]), default=("exact", ""))
 
 
 def _none(resumed: Any) -> tuple[Any, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from resume_case import Case, Result
+from resume_case import Case, Result, worst
 
 import etui
 
@@ -34,7 +34,7 @@ def run(case: Case, variant: str) -> Result:
     report = etui.Report()
     stock = variant in {"stock", "unscaled-velocity", "stock-epsilon"}
     resumed = etui.torch.load(case.path, allow=_LOST if variant == "stock" else (), stock=stock, report=report)
-    transfer, reason = _worst(report)
+    transfer, reason = worst(report)
     if resumed.optimizer is None:
         return Result([], transfer, reason)
     _FAULTS.get(variant, _none)(resumed.optimizer)
@@ -48,17 +48,6 @@ def run(case: Case, variant: str) -> Result:
         if resumed.scheduler is not None:
             resumed.scheduler.step()
     return Result(losses, transfer, reason)
-
-
-def _worst(report: etui.Report) -> tuple[str, str]:
-    """The worst transfer class, and what the report says about it."""
-    order = ["exact", "reparametrised", "approximate", "not-transferable"]
-    found = [
-        (one.transfer.kind, one.transfer.formula or one.detail)
-        for one in report.entries
-        if one.transfer is not None and one.kind != "module"
-    ]
-    return max(found, key=lambda one: order.index(one[0]), default=("exact", ""))
 
 
 def _none(_: Any) -> None:

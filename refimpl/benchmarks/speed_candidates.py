@@ -7,6 +7,7 @@ stopped. Nothing is at the path when a task of an axis in `WRITING` starts; othe
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cached_property
 from importlib.util import find_spec
@@ -33,7 +34,7 @@ FILLED = "into memory that is there"
 THREADS = len(os.sched_getaffinity(0))
 
 
-class Candidate:
+class Candidate(ABC):
     """One way to store the tensors of a case.
 
     Attributes:
@@ -74,7 +75,7 @@ class Candidate:
         """Whether a task gives the arrays in memory that was not there before."""
         return key[0] in {COPIED, READ} and key not in self.in_place
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027  most have nothing to write
         """Write into `shared` what candidates of the case read, once, before anything is measured."""
 
     def ready(self, axis: str) -> None:
@@ -82,9 +83,9 @@ class Candidate:
         if axis in WRITING | {DIGEST}:
             self.payload.arrays  # noqa: B018  made now
 
+    @abstractmethod
     def tasks(self) -> Tasks:
         """The tasks by axis and variant, in the order in which they are run."""
-        raise NotImplementedError
 
     @classmethod
     def missing(cls) -> str:

@@ -6,12 +6,12 @@ import errno
 import io
 import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from fault_system import using
 
 import etui
 from etui.containers.tensors import Tensor
@@ -19,18 +19,10 @@ from etui.errors import StorageError
 from etui.storage import foreign_folder, leftovers, transaction
 from etui.storage.base import Form
 from etui.storage.file_set import FileSet
-from etui.storage.system import System, calls
+from etui.storage.system import System
 from etui.storage.tf_bundle_writer import Outgoing, write_bundle
 
 FORMS = pytest.mark.parametrize("form", ["packed", "directory"])
-
-
-@pytest.fixture(autouse=True)
-def own_system() -> Iterator[None]:
-    """Each test may replace the calls, and the next one has the real ones."""
-    before = calls.system
-    yield
-    calls.system = before
 
 
 def model() -> etui.Model:
@@ -144,10 +136,9 @@ def test_a_writer_never_works_unlocked(tmp_path: Path) -> None:
                 assert held[0].__enter__()
             super().flock(descriptor)
 
-    calls.system = Looking()
-    writing = transaction.FileTransaction(target)
+    with using(Looking()):
+        writing = transaction.FileTransaction(target)
     held[0].__exit__(None, None, None)
-    calls.system = System()
     assert [cleared.fate for cleared in transaction.clean(target)] == ["held"]
     writing.file.write(b"new")
     writing.commit()
@@ -170,8 +161,7 @@ def test_an_interrupt_while_names_are_flushed_changes_nothing(tmp_path: Path) ->
             if self.count == 2:
                 raise KeyboardInterrupt
 
-    calls.system = Interrupted()
-    with pytest.raises(KeyboardInterrupt), transaction.replace_file(target) as file:
+    with using(Interrupted()), pytest.raises(KeyboardInterrupt), transaction.replace_file(target) as file:
         file.write(b"new")
     assert target.read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["m.etui"]

@@ -22,7 +22,7 @@ from etui.bridges.tensorflow.legacy_optimizer import is_legacy, read_legacy
 from etui.bridges.tensorflow.lookup_tables import counting
 from etui.bridges.tensorflow.object_graph import KEY, ObjectGraph
 from etui.bridges.tensorflow.object_places import is_optimizer
-from etui.bridges.tensorflow.objects_read import FRAMEWORK, SETTINGS, TENSORS
+from etui.bridges.tensorflow.objects_read import FRAMEWORK, TENSORS, keep_scale
 from etui.containers.state import State
 from etui.model import Model
 from etui.report import Report
@@ -259,15 +259,10 @@ class _Reading:
         optimizer = model.optimizer.optimizers[OPTIMIZER] if model.optimizer is not None else None
         if scale is None or optimizer is None:
             return
-        settings = {}
-        for name, child in self._graph.nodes[scale].children.items():
-            stored = self._stored(child)
-            if stored is not None:
-                self._used.add(stored.name)
-                settings[name] = tensor_of(stored)
-                self._report.add("slot", f"{OPTIMIZER}/{name}", "data-only", "kept beside the optimizer")
-        if settings:
-            optimizer.residue[FRAMEWORK] = {SETTINGS: settings}
+        children = self._graph.nodes[scale].children
+        stored = {name: found for name, child in children.items() if (found := self._stored(child)) is not None}
+        self._used.update(found.name for found in stored.values())
+        keep_scale(optimizer, stored, self._report)
 
     def _rate(self, model: Model, node: int) -> None:
         """The rate in force, which tf_keras keeps beside the numbered variables."""

@@ -26,6 +26,14 @@ _FLOATS = ("bfloat16", "float", "complex")
 _MOVING = ("moving_mean", "moving_variance")
 
 
+def keep_scale(optimizer: Optimizer, stored: Mapping[str, BundleTensor], report: Report) -> None:
+    """Keep the variables of a scaler's `loss_scale`, by name, beside the optimizer (KT-43)."""
+    for name in stored:
+        report.add("slot", f"optimizer/{name}", "data-only", "kept beside the optimizer")
+    if stored:
+        optimizer.residue[FRAMEWORK] = {SETTINGS: {name: tensor_of(found) for name, found in stored.items()}}
+
+
 def read_objects(
     graph: ObjectGraph,
     tensors: Mapping[str, BundleTensor],

@@ -20,7 +20,7 @@ from etui.bridges.tensorflow.keras_read import read_keras
 from etui.bridges.tensorflow.layer_order import reordered
 from etui.bridges.tensorflow.legacy_optimizer import layout_paths
 from etui.bridges.tensorflow.object_graph import KEY, read_object_graph
-from etui.bridges.tensorflow.objects_read import FRAMEWORK, SETTINGS
+from etui.bridges.tensorflow.objects_read import keep_scale
 from etui.bridges.tensorflow.saved_model import program as program_file
 from etui.bridges.tensorflow.saved_model.graph import Node, read_nodes, routes, way
 from etui.bridges.tensorflow.saved_model.keras import Places, find_places, metric_places, optimizer_places
@@ -231,15 +231,9 @@ class _Reading:
         scale = None if at is None else self.nodes[at].children.get("loss_scale")
         if optimizer is None or scale is None:
             return
-        found = {
-            name: tensor_of(self.stored[child])
-            for name, child in self.nodes[scale].children.items()
-            if child in self.stored
-        }
-        for name in found:
-            self.report.add("slot", f"optimizer/{name}", "data-only", "kept beside the optimizer")
-        if found:
-            optimizer.residue[FRAMEWORK] = {SETTINGS: found}
+        children = self.nodes[scale].children
+        stored = {name: self.stored[child] for name, child in children.items() if child in self.stored}
+        keep_scale(optimizer, stored, self.report)
 
     def _plain(self) -> Model:
         """Variables by the path of their objects; those of Keras 3 by its own paths; of TensorFlow 1 by name."""
