@@ -31,7 +31,7 @@ from etui_conformance.probes import Probes, Verdict
 
 # Families whose checks take milliseconds come first; others only meet what these let live.
 _ORDER: Final = (
-    *("protocol", "vector", "fault", "writing", "replacing", "rewriting", "natives", "semantics"),
+    *("protocol", "vector", "fault", "writing", "replacing", "rewriting", "natives", "semantics", "series"),
     *("property", "sequence"),
 )
 

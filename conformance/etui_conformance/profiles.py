@@ -9,6 +9,7 @@ from typing import Final
 from etui_conformance.protocol.messages import AREAS, DTYPES, FEATURES, FORMS, OPS, PLAIN_DTYPES
 
 _FORMAT: Final = "format:"
+_OWN_FORMS: Final = tuple(form for form in FORMS if form != "series")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ def _profile(
     ops: Iterable[str],
     *,
     areas: Iterable[str] = AREAS,
-    forms: Iterable[str] = FORMS,
+    forms: Iterable[str] = _OWN_FORMS,
     features: Iterable[str] = FEATURES,
     dtypes: Iterable[str] = DTYPES,
 ) -> Profile:
@@ -66,6 +67,7 @@ PROFILES: Final[dict[str, Profile]] = {
             "core-trainer", ("decode", "evaluate", "step", "compute"), ("config", "weights", "training", "optimizer")
         ),
         _plain("bridge", ("decode", "convert"), ("config", "weights")),
+        _profile("series", ("decode", "validate", "encode"), forms=FORMS),
         _profile("full", tuple(op for op in OPS if op != "convert")),
     )
 }

@@ -239,7 +239,7 @@ def _with_paths(node: Any, change: Callable[[str], str], key: str = "") -> Any:
         return {name: _with_paths(item, change, name) for name, item in node.items()}
     if isinstance(node, list):
         return [_with_paths(item, change) for item in node]
-    if isinstance(node, str) and key in ("file", "directory", "source"):
+    if isinstance(node, str) and key in ("file", "directory", "series", "source"):
         return change(node)
     if isinstance(node, str) and key == "path":  # where to write
         return change(_NEW)

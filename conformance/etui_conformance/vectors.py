@@ -19,11 +19,14 @@ from typing import Any, Final, Literal, TypeAlias
 from etui_conformance.protocol import wire
 from etui_conformance.resources import vectors_directory
 
-Kind: TypeAlias = Literal["packed", "directory", "document"]
+Kind: TypeAlias = Literal["packed", "directory", "document", "series"]
 Step: TypeAlias = Mapping[str, str]
 
 FOUND: Final = "found"
 """The folder of the vectors that were failures once, which no generator makes; they have a list of their own."""
+
+SERIES: Final = "series"
+"""The folder of the vectors of series of checkpoints, which have a list of their own."""
 
 _MANIFEST: Final = "manifest.json"
 
@@ -40,7 +43,7 @@ class Vector:
         id: folder and number, for example `weights/0007`.
         name: what it shows, or the fault, in words.
         clauses: of SPEC.md, that it shows or breaks.
-        kind: packed, directory, or document.
+        kind: packed, directory, document, or series.
         needs: capabilities (see `Hello.capabilities`) without which it means nothing, besides the op.
         folder: of all vectors.
         files: name below the folder -> SHA-256.
@@ -55,6 +58,9 @@ class Vector:
         encode: the artifact whose bytes the content, written, must give; `None` if it does not give all of them.
         transcode: the artifact whose bytes a rewrite must give; `None` if they are not settled.
         shard_size: what a writer is given for either.
+        step: of a series, the one that is asked about.
+        removes: files of the sibling that an invalid series does not have; the others that it has not of its own are
+            those of the sibling.
     """
 
     id: str
@@ -75,6 +81,8 @@ class Vector:
     encode: str | None = None
     transcode: str | None = None
     shard_size: int | None = None
+    step: int | None = None
+    removes: tuple[str, ...] = ()
 
     @property
     def valid(self) -> bool:
@@ -112,6 +120,30 @@ class Vector:
         if hashlib.sha256(data).hexdigest() != self.files[name]:
             raise BrokenVectorsError(f"{name} is not the file that the manifest lists")
         return data
+
+
+@cache
+def load_series(folder: Path | None = None) -> tuple[Vector, ...]:
+    """The vectors of series, as `load` gives the others.
+
+    Raises:
+        BrokenVectorsError: their list is none.
+    """
+    root = vectors_directory() if folder is None else folder
+    return tuple(_vector(entry, root) for entry in _entries(root / SERIES / _MANIFEST))
+
+
+def series_files(vector: Vector, sibling: Vector | None = None) -> dict[str, bytes]:
+    """The files of a series by their names in it.
+
+    Args:
+        vector: the series.
+        sibling: that of an invalid one.
+    """
+    files = {} if sibling is None else sibling.parts()
+    for name in vector.removes:
+        del files[name]
+    return files | vector.parts()
 
 
 @cache
@@ -158,4 +190,6 @@ def _vector(entry: Mapping[str, Any], folder: Path) -> Vector:
         encode=entry.get("encode"),
         transcode=entry.get("transcode"),
         shard_size=entry.get("shard_size"),
+        step=entry.get("step"),
+        removes=tuple(entry.get("removes", ())),
     )

@@ -153,7 +153,7 @@ def test_lists_are_for_people_and_for_programs(capsys: pytest.CaptureFixture[str
     assert code == 0
     found = json.loads(text)
     assert out.rstrip().endswith(f"{len(found)} {what}")
-    expected = {"checks": len(all_checks()), "clauses": len(clauses()), "profiles": 10}
+    expected = {"checks": len(all_checks()), "clauses": len(clauses()), "profiles": 11}
     assert len(found) == expected[what]
 
 

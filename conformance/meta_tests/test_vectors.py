@@ -163,7 +163,7 @@ def test_the_vectors_have_every_code_of_the_specification() -> None:
 @pytest.mark.library
 def test_the_valid_vectors_need_each_thing_that_an_implementation_may_have() -> None:
     """Among the valid vectors are some of every form, area, feature and dtype, and of every kind of document."""
-    needed = {need for vector in VECTORS if vector.valid for need in vector.needs}
+    needed = {need for vector in [*VECTORS, *vectors.load_series()] if vector.valid for need in vector.needs}
     wanted = {*FORMS, *AREAS, *(f"feature:{each}" for each in FEATURES), *(f"dtype:{each}" for each in DTYPES)}
     assert wanted - needed == set()
     kinds = {vector.document for vector in VECTORS if vector.valid} - {None}
@@ -245,7 +245,8 @@ def test_the_list_of_vectors_is_as_its_schema_and_readme_say() -> None:
     listed = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     assert [error.message for error in Draft202012Validator(schema).iter_errors(listed)] == []
     fields = schema["$defs"]["vector"]["properties"].keys()
-    assert {field for vector in listed["vectors"] for field in vector} == fields
+    of_series = json.loads((folder / "series/manifest.json").read_text(encoding="utf-8"))
+    assert {field for vector in [*listed["vectors"], *of_series["vectors"]] for field in vector} == fields
     readme = (folder / "README.md").read_text(encoding="utf-8")
     described = {
         word for line in re.findall(r"^\| (.+?) \| ", readme, re.MULTILINE) for word in re.findall("`(.+?)`", line)

@@ -3,6 +3,8 @@
     python refimpl/benchmarks/speed.py                               every case, and the targets with their verdicts
     python refimpl/benchmarks/speed.py --case big --case small       some of them
     python refimpl/benchmarks/speed.py --write PAGE --json FILE      a page of the documentation, and the record
+    python refimpl/benchmarks/speed.py --case many --into FILE       one case anew, in the place that it has in a record
+    python refimpl/benchmarks/speed.py --page-only FILE --write PAGE a page of a record, without measuring
     python refimpl/benchmarks/speed.py --quick --without-frameworks  small sizes, to see that it works
 
 Cases: big (1 GiB in 40 tensors), many (256 MiB in 4,000), small (100,000 tensors), optimizer (weights with two slots
@@ -15,28 +17,23 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import json
 import os
-import platform
 import signal
 import sys
 import tempfile
 import time
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import speed_page
-from speed_candidates import THREADS
+import speed_record
 from speed_cases import NAMES, cases
 from speed_figures import Figures, number
-from speed_measure import LEAST_ROUNDS, Run, total_memory
+from speed_measure import LEAST_ROUNDS, Run
+from speed_record import Record
 from speed_targets import verdicts
 
-PACKAGES = (
-    *("etui", "numpy", "safetensors", "h5py", "google-crc32c", "torch", "keras", "tf_keras", "tensorflow"),
-    *("tensorflow-cpu", "jax", "orbax-checkpoint", "matplotlib"),
-)
 # What frameworks are told: no accelerators, and as few words as possible.
 ENVIRONMENT = {
     "KERAS_BACKEND": "tensorflow",
@@ -73,63 +70,29 @@ class Progress:
             print(f"\r{'':<100}\r", end="", file=sys.stderr, flush=True)
 
 
-def machine(folder: Path) -> dict[str, Any]:
-    """What the figures depend on."""
-    cpu = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    try:
-        system = platform.freedesktop_os_release()["PRETTY_NAME"]
-    except (OSError, KeyError):
-        system = platform.system()
-    packages = {}
-    for name in PACKAGES:
-        try:
-            packages[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return {
-        "cpu": cpu[0].partition(":")[2].strip() if cpu else platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
-        "threads": THREADS,
-        "memory": f"{total_memory() / 1024**3:.0f} GiB",
-        "system": f"{system}, {platform.system()} {platform.release()}",
-        "file_system": _file_system(folder),
-        "python": platform.python_version(),
-        "packages": packages,
-        "date": dt.datetime.now(dt.UTC).date().isoformat(),
-        "load": round(os.getloadavg()[0], 2),
-    }
-
-
-def _file_system(folder: Path) -> str:
-    """The type of the file system that a folder is on."""
-    mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
-    found = [(mount[1], mount[2]) for mount in mounts if folder.resolve().is_relative_to(mount[1])]
-    return max(found, key=lambda one: len(one[0]))[1] if found else "unknown"
-
-
-def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """The record of a run."""
+def measure(options: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
+    """What was measured of each case that was asked for."""
     say = Progress()
-    record: dict[str, Any] = {
-        "machine": machine(folder),
-        "repeats": LEAST_ROUNDS if options.quick else options.repeats,
-        "budget": options.budget,
-        "quick": options.quick,
-        "cases": [],
-    }
     for index, case in enumerate(cases(options.case, quick=options.quick)):
+        sitting = {
+            "date": dt.datetime.now(dt.UTC).isoformat(sep=" ", timespec="minutes")[:16],
+            "load": round(os.getloadavg()[0], 2),
+            "repeats": LEAST_ROUNDS if options.quick else options.repeats,
+            "budget": options.budget,
+            "quick": options.quick,
+        }
+        before = say.minutes()
         run = Run(
             case,
             folder / str(index),
-            repeats=record["repeats"],
+            repeats=sitting["repeats"],
             budget=options.budget,
             frameworks=not options.without_frameworks,
             say=say,
         )
-        record["cases"].append(run.measure())
+        measured = run.measure()
+        yield {**measured, **sitting, "minutes": round(say.minutes() - before, 1)}
     say.close()
-    record["minutes"] = round(say.minutes(), 1)
-    return record
 
 
 def report(record: dict[str, Any]) -> str:
@@ -150,25 +113,41 @@ def main() -> int:
     parser.add_argument("--case", action="append", choices=NAMES)
     parser.add_argument("--repeats", type=int, default=7, help="counted rounds (7)")
     parser.add_argument(
-        "--budget", type=float, default=40, help="seconds of a candidate in a case, after 3 rounds (40)"
+        "--budget", type=float, default=16, help="seconds of a candidate in a case, after 3 rounds (16)"
     )
     parser.add_argument("--quick", action="store_true", help="small sizes and 3 rounds")
     parser.add_argument("--without-frameworks", action="store_true", help="only what needs none")
     parser.add_argument("--folder", type=Path, help="where to work; a temporary folder by default")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all that was measured")
+    record = parser.add_mutually_exclusive_group()
+    record.add_argument("--json", type=Path, metavar="FILE", help="write all that was measured")
+    record.add_argument("--into", type=Path, metavar="FILE", help="put what was measured into a record that is there")
+    record.add_argument("--page-only", type=Path, metavar="FILE", help="measure nothing, take what a record has")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="write the page, its pictures in a folder beside it")
     options = parser.parse_args()
     os.environ.update(ENVIRONMENT)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was made is removed
-    with tempfile.TemporaryDirectory(prefix="etui-speed-", dir=options.folder) as name:
-        record = measure(options, Path(name))
-    print(report(record))
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
+    found = speed_record.read(options.page_only) if options.page_only else _measured(options)
+    print(report(found))
     if options.write:
-        speed_page.write(record, options.write)
+        speed_page.write(found, options.write)
     return 0
+
+
+def _measured(options: argparse.Namespace) -> Record:
+    """The record of a run, which is written after each case, so that a run that is stopped was not for nothing."""
+    with tempfile.TemporaryDirectory(prefix="etui-speed-", dir=options.folder) as name:
+        now = speed_record.machine(Path(name))
+        record: Record = speed_record.read(options.into) if options.into else {"machine": now, "cases": []}
+        changed = speed_record.difference(record["machine"], now)
+        if any(case["quick"] != options.quick for case in record["cases"]):
+            changed = "one has small sizes, and the other has not"
+        if changed:
+            sys.exit(f"{options.into} cannot take it: {changed}. Measure every case anew, with --json.")
+        for case in measure(options, Path(name)):
+            record = speed_record.merged(record, [case])
+            if options.json or options.into:
+                speed_record.write(record, options.json or options.into)
+    return record
 
 
 if __name__ == "__main__":

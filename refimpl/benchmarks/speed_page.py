@@ -15,18 +15,18 @@ INTRODUCTION = """\
 # How fast Etui is
 
 This page is a measurement: `make bench` makes all of it anew, and no figure is written by hand.
-It ran on {date} on {cpu}, {cores} cores, {memory} of memory, {system}, files on {file_system}; Python {python}.
-The load average was {load} at the start, and the run took {minutes} minutes.
+It ran on {cpu}, {cores} cores, {memory} of memory, {system}, files on {file_system}; Python {python}.
+{sittings}
 
 ## How it was measured
 
 All candidates store the same float32 arrays.
 A round lets each of them do all its tasks in turn, and each round begins with another candidate.
-{rounds} rounds are counted after one that warms up; where one round of a candidate takes longer than {quarter:g} s, it
+{rounds} rounds are counted after one that warms up; where one round of a candidate takes longer than {quarter} s, it
 counts as well.
 A figure is the median; beside it are the least and the largest.
 A ratio is taken within each round, so that what slows the whole machine down cancels out.
-Apart from Etui, safetensors and the limit, a candidate leaves after its third round once it has used {budget:g} s in a
+Apart from Etui, safetensors and the limit, a candidate leaves after its third round once it has used {budget} s in a
 case; the long tables say how many rounds each had.
 The frameworks run in processes of their own, torch, TensorFlow with Keras, and Orbax apart; one works at a time.
 
@@ -88,10 +88,10 @@ def text(record: dict[str, Any], pictures: Sequence[tuple[str, str]]) -> str:
     shown = {Path(path).stem: f"\n![{what}]({path})\n" for path, what in pictures}
     introduction = INTRODUCTION.format(
         **machine,
-        rounds=record["repeats"],
-        budget=record["budget"],
-        minutes=record["minutes"],
-        quarter=record["budget"] / 4,
+        sittings=_sittings(record["cases"]),
+        rounds=_range([case["repeats"] for case in record["cases"]]),
+        budget=_range([case["budget"] for case in record["cases"]]),
+        quarter=_range([case["budget"] / 4 for case in record["cases"]]),
         limit=LIMIT,
     )
     parts = [introduction, *_targets(verdicts(figures)), "\n## The formats\n\n", _SCALE]
@@ -111,6 +111,24 @@ def text(record: dict[str, Any], pictures: Sequence[tuple[str, str]]) -> str:
     if not pictures:
         parts.append("\nThe pictures are left out: matplotlib is not installed.\n")
     return "".join(parts)
+
+
+def _range(values: Sequence[float]) -> str:
+    """One number, or the least and the largest."""
+    least, most = min(values), max(values)
+    return f"{least:g}" if least == most else f"{least:g} to {most:g}"
+
+
+def _sittings(cases: Sequence[dict[str, Any]]) -> str:
+    """When the cases were measured, and how busy the machine was at the start of each."""
+    dates = sorted(case["date"] for case in cases)
+    when = f"at {dates[0]}" if dates[0] == dates[-1] else f"between {dates[0]} and {dates[-1]}"
+    minutes = sum(case["minutes"] for case in cases)
+    loads = _range([case["load"] for case in cases])
+    return (
+        f"The cases began {when} (UTC) and took {minutes:.0f} minutes together.\n"
+        f"The load average at the start of a case, which should be small, was {loads}."
+    )
 
 
 def _title(case: dict[str, Any]) -> str:

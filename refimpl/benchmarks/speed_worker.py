@@ -62,6 +62,7 @@ class _Server:
         """Do what is asked."""
         if question.kind == "clear":
             _remove(question.folder)
+            os.sync()  # what is still on its way to the device is not for the next one to wait for
             return {}
         candidate = self._candidate(question)
         if question.kind == "prepare":

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 from etui._version import SPEC_VERSION, __version__
 
 if TYPE_CHECKING:
-    from etui import jax, keras, signing, torch
+    from etui import checkpoints, jax, keras, signing, torch
     from etui.artifact import open_model as open  # noqa: A004 (etui.open is the name of the public function)
+    from etui.bridges.hub import pull, push
     from etui.canonical.values import (
         AssetRef,
         DtypeName,
@@ -96,11 +97,14 @@ __all__ = [
     "VariableRef",
     "Weights",
     "__version__",
+    "checkpoints",
     "convert",
     "diff",
     "jax",
     "keras",
     "open",
+    "pull",
+    "push",
     "save",
     "signing",
     "to_core",
@@ -112,6 +116,7 @@ __all__ = [
 
 _HOMES = {
     "artifact": {"open": "open_model"},
+    "bridges.hub": ["pull", "push"],
     "canonical.values": ["AssetRef", "DtypeName", "ModuleRef", "ObjectValue", "OutputRef", "VariableRef"],
     "containers.config": ["Call", "Config", "Graph", "Module"],
     "containers.optimizer": ["Group", "Optimizer", "OptimizerState"],
@@ -150,7 +155,7 @@ _PLACES = {
 
 
 # Modules that are part of the face, imported when they are first used.
-_MODULES = frozenset({"jax", "keras", "signing", "torch"})
+_MODULES = frozenset({"checkpoints", "jax", "keras", "signing", "torch"})
 
 
 def __getattr__(name: str) -> Any:

@@ -7,35 +7,45 @@ from collections.abc import Iterator, Mapping
 from etui import consistency, digest
 from etui.containers import manifest as manifest_container
 from etui.containers.data_parts import DataParts
-from etui.containers.data_writer import DataPlan, Progress, WrittenData, plan_data, rehearse, write_data
+from etui.containers.data_writer import DataPlan, Progress, complete, plan_data, rehearse, write_data
 from etui.containers.documents import DOCUMENTS
 from etui.containers.manifest import Manifest, PartEntry
+from etui.described import Described
 from etui.document_digests import DocumentDigests
 from etui.errors import error
 from etui.garbage import no_garbage
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.model import Blob, Model, Native
 from etui.shortage import shortage
-from etui.storage import Location, Target, create_artifact, open_artifact
-from etui.storage.base import ArtifactReader, ArtifactWriter, ByteSource, Form
+from etui.storage import Location, Target, create_artifact, open_artifact, urls
+from etui.storage.base import ArtifactReader, ArtifactWriter, ByteSource, Form, is_remote
+from etui.storage.urls import Options
 
 __all__ = ["Location", "load", "open_model", "save_model", "write"]
 
 
 @shortage()
-def open_model(location: Location, *, verify: bool = True, limits: Limits = DEFAULT_LIMITS) -> Model:
+def open_model(
+    location: Location,
+    *,
+    verify: bool = True,
+    limits: Limits = DEFAULT_LIMITS,
+    storage_options: Options | None = None,
+) -> Model:
     """Open an artifact: read and check its documents, and no tensor.
 
     Args:
-        location: a path of either form, the bytes of a packed artifact, or part name -> bytes.
+        location: a path of either form, a URL, the bytes of a packed artifact, or part name -> bytes.
         verify: check each tensor's digest when it is first read.
         limits: refuse what is beyond these.
+        storage_options: of the file system of a URL, as fsspec takes them; by default its own configuration.
 
     Raises:
         RejectError: the artifact breaks a clause of SPEC.md.
         StorageError: it cannot be read; ``out-of-memory``.
     """
-    reader = open_artifact(location, limits)
+    with urls.storage_options(storage_options):
+        reader = open_artifact(location, limits)
     try:
         return load(reader, verify=verify, limits=limits)
     except BaseException:
@@ -57,8 +67,11 @@ def load(reader: ArtifactReader, *, verify: bool = True, limits: Limits = DEFAUL
                 documents[name] = _read_document(reader.source(name), name, limits)
                 digests.add(name, documents[name], entry.digest or "")
         model = _decode(documents, manifest, parts, limits)
+    if is_remote(reader):
+        parts.describe = Described(model)
     parts.check_claimed()
     model.manifest, model.digest, model.closing = manifest, digest.of(data), reader.close
+    model.form = reader.form
     _attach_blobs(model, manifest, reader)
     consistency.check(model)
     needed = consistency.required_features(model)
@@ -116,16 +129,18 @@ def save_model(
     shard_size: int | None = None,
     progress: Progress | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    storage_options: Options | None = None,
 ) -> str:
     """Write a model as an artifact, in one transaction: an earlier one at the place stays until the new one is whole.
 
     Args:
         model: what to write; it may have been opened from the same place.
-        target: path of the file or folder, or a file object or mapping; see `storage.create_artifact`.
+        target: path or URL of the file or folder, or a file object or mapping; see `storage.create_artifact`.
         form: ``"packed"`` or ``"directory"``; by default what the target's name says.
         shard_size: bytes of data in one data part at most; `None` for a single part.
         progress: called while data is written.
         limits: refuse to write what is beyond these.
+        storage_options: of the file system of a URL, as fsspec takes them; by default its own configuration.
 
     Returns:
         The identity: the digest of the manifest.
@@ -134,7 +149,9 @@ def save_model(
         RejectError: the model breaks a clause of SPEC.md; nothing was changed.
         StorageError: the target cannot be written; an earlier artifact is as it was.
     """
-    with create_artifact(target, form, limits=limits) as writer:
+    with urls.storage_options(storage_options):
+        made = create_artifact(target, form, limits=limits)
+    with made as writer:
         identity = write(model, writer, shard_size=shard_size, progress=progress, limits=limits)
         writer.commit()
     return identity
@@ -145,33 +162,38 @@ def write(
     writer: ArtifactWriter,
     *,
     shard_size: int | None = None,
+    plans: Mapping[str, DataPlan] | None = None,
     progress: Progress | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> str:
-    """Write all parts of a model to a storage writer, the manifest last; the caller commits."""
+    """Write all parts of a model to a storage writer, the manifest last; the caller commits.
+
+    A writer that has a method `write_data` is asked for the data; it takes and gives what `data_writer.write_data`
+    does. `plans` lays the data of each document out where the caller knows better than `shard_size` does.
+    """
     if shard_size is not None and shard_size < 1:
         raise error("writer-misuse", found=f"shards of {shard_size} bytes")
     consistency.check(model)
-    plans = {
-        document.role: plan_data(document.role, document.tensors(container), shard_size, limits)
+    plans = plans or {
+        document.name: plan_data(document.role, document.tensors(container), shard_size, limits)
         for document, container in model.documents()
     }
     fresh = {name for name, native in model.native.items() if model.is_fresh(native)}
-    _rehearse(model, plans, fresh, limits)
+    documents = _rehearse(model, plans, fresh, limits)
 
     total = sum(plan.nbytes for plan in plans.values())
-    written: dict[str, WrittenData] = {}
     parts: dict[str, PartEntry] = {}
     done = 0
-    for role, plan in sorted(plans.items()):
-        written[role] = write_data(plan, writer, progress, done, total)
-        parts |= written[role].entries
+    for name, plan in sorted(plans.items()):
+        own = getattr(writer, "write_data", None)
+        written = write_data(plan, writer, progress, done, total) if own is None else own(plan, progress, done, total)
+        documents[name] = complete(documents[name], plan, written)
+        parts |= written.entries
         done += plan.nbytes
     for name, role, blob in _blobs(model):
         view = blob.view()
         parts[name] = PartEntry(role, blob.media_type, blob.size, digest.of(view))
         writer.write(name, role, blob.size, [view])
-    documents = _encode(model, written)
     parts |= _entries(documents)
     for name, content in sorted(documents.items()):
         writer.write(name, parts[name].role, len(content), [content])
@@ -182,14 +204,20 @@ def write(
 
 
 @no_garbage()
-def _rehearse(model: Model, plans: Mapping[str, DataPlan], fresh: set[str], limits: Limits) -> None:
-    """Read the documents as a reader will, before any data is written: a writer never makes what a reader refuses."""
-    written = {role: rehearse(plan) for role, plan in plans.items()}
-    documents = _encode(model, written)
+def _rehearse(model: Model, plans: Mapping[str, DataPlan], fresh: set[str], limits: Limits) -> dict[str, bytes]:
+    """The documents as they will be but for the digests of tensors, for which marks stand.
+
+    They are read as a reader will, before any data is written: a writer never makes what a reader refuses.
+    """
+    rehearsed = {name: rehearse(plan) for name, plan in plans.items()}
+    documents = {
+        document.name: document.encode(container, rehearsed[document.name].placed, model.version)
+        for document, container in model.documents()
+    }
     for name, content in documents.items():
         if len(content) > limits.document_bytes:
             raise error("limit-document", where=name, found=f"{len(content)} bytes")
-    parts = {name: entry for data in written.values() for name, entry in data.entries.items()}
+    parts = {name: entry for data in rehearsed.values() for name, entry in data.entries.items()}
     for name, role, blob in _blobs(model):
         parts[name] = PartEntry(role, blob.media_type, blob.size, digest.of(b""))
     parts |= _entries(documents)
@@ -198,6 +226,7 @@ def _rehearse(model: Model, plans: Mapping[str, DataPlan], fresh: set[str], limi
     # Data is not reached while documents are decoded, so the storage below the data parts is an empty one.
     with open_artifact({manifest_container.DOCUMENT: b""}, limits) as nothing:
         _decode(documents, manifest, DataParts(nothing, manifest.data_parts(), verify=False, limits=limits), limits)
+    return documents
 
 
 def _blobs(model: Model) -> Iterator[tuple[str, str, Blob]]:
@@ -205,14 +234,6 @@ def _blobs(model: Model) -> Iterator[tuple[str, str, Blob]]:
     found += [(name, "program", blob) for name, blob in model.programs.items()]
     found += [(name, "native", native.blob) for name, native in model.native.items()]
     yield from sorted(found, key=lambda item: item[0])
-
-
-@no_garbage()
-def _encode(model: Model, written: Mapping[str, WrittenData]) -> dict[str, bytes]:
-    return {
-        document.name: document.encode(container, written[document.role].placed, model.version)
-        for document, container in model.documents()
-    }
 
 
 def _entries(documents: Mapping[str, bytes]) -> dict[str, PartEntry]:

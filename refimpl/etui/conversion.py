@@ -8,6 +8,7 @@ from typing import Any
 
 from etui import bridges
 from etui.bridges import Bridge
+from etui.bridges.located import locate, target_of
 from etui.bridges.own import in_vocabulary
 from etui.containers.data_writer import Progress
 from etui.errors import error, shown
@@ -16,7 +17,9 @@ from etui.locating import naming
 from etui.model import Blob, Model
 from etui.report import CHANGED, LOST, OUTSIDE, Entry, Report
 from etui.shortage import shortage
+from etui.storage import urls
 from etui.storage.isolating import isolation
+from etui.storage.urls import Options, is_url
 
 StrPath = str | os.PathLike[str]
 
@@ -33,11 +36,13 @@ def read(
     limits: Limits = DEFAULT_LIMITS,
     config: StrPath | None = None,
     isolate: bool = True,
+    progress: Progress | None = None,
+    storage_options: Options | None = None,
 ) -> tuple[Model, Bridge]:
     """Read a model, which the caller closes, from a file or folder of any known format, told by its content.
 
     Args:
-        source: the file or folder.
+        source: the file or folder, or its URL.
         report: gets the reader's account.
         native: keep the source framework's own documents.
         limits: refuse what is beyond these.
@@ -45,6 +50,9 @@ def read(
         isolate: let libhdf5 read the structure of HDF5 in a process of its own, in which it can open no other file, and
             whose memory and time are bounded; without it, a damaged file can end or stop this process. Where the
             system cannot hand open files to another process, this has no effect.
+        progress: called while a file of another format than Etui's is copied from a URL, as (file, bytes done, bytes in
+            all).
+        storage_options: of the file system of a URL, as fsspec takes them; by default its own configuration.
 
     Returns:
         The model and the bridge of its format.
@@ -56,14 +64,22 @@ def read(
         MissingExtraError: the format needs an optional dependency that is not installed.
         StorageError: it cannot be read; ``out-of-memory``.
     """
-    with isolation(isolate):
-        return _read(source, Report() if report is None else report, native=native, limits=limits, config=config)
+    account = Report() if report is None else report
+    with isolation(isolate), urls.storage_options(storage_options):
+        return _read(source, account, native=native, limits=limits, config=config, progress=progress)
 
 
 def _read(
-    source: StrPath, account: Report, *, native: bool, limits: Limits, config: StrPath | None
+    source: StrPath,
+    account: Report,
+    *,
+    native: bool,
+    limits: Limits,
+    config: StrPath | None,
+    progress: Progress | None = None,
 ) -> tuple[Model, Bridge]:
-    bridge = bridges.of_source(source)
+    located = locate(source, limits=limits, progress=progress)
+    bridge = located.bridge
     options: dict[str, Any] = {}
     assets: dict[str, Blob] = {}
     if config is not None:
@@ -72,7 +88,7 @@ def _read(
             raise error("reader-misuse", where=os.fspath(source), found=found)
         options["config"], assets = _config_of(config, account, limits)
     with naming(os.fspath(source)):
-        model = bridge.translator.read(Path(source), account, limits=limits, native=native, **options)
+        model = located.read(account, native=native, **options)
     if not model.assets:
         model.assets = assets
         for part in assets:
@@ -113,12 +129,13 @@ def convert(
     limits: Limits = DEFAULT_LIMITS,
     report: Report | None = None,
     isolate: bool = True,
+    storage_options: Options | None = None,
 ) -> Report:
     """Convert a model; what is at the target stays until the new file is whole.
 
     Args:
-        source: a file or folder of a known format, told by its content.
-        target: the file or folder to write or replace; it may be the source.
+        source: a file or folder of a known format, told by its content, or its URL.
+        target: the file or folder to write or replace, or its URL; it may be the source.
         to: name of the target's format; by default what its suffix says, and a folder is an etui in directory form.
         strict: refuse to write if anything would be lost.
         native: keep the source framework's own documents, and use those that are still current.
@@ -132,18 +149,19 @@ def convert(
         limits: refuse what is beyond these.
         report: is filled instead of a new one, so that the account is at hand even if the conversion is refused.
         isolate: as `read` takes it.
+        storage_options: of the file systems of URLs, as fsspec takes them, or by protocol where there are two.
 
     Returns:
         The account of every item in the source and of what became of it.
 
     Raises:
         UsageError: ``format-unknown``, ``config-source``; ``reader-misuse`` or ``writer-misuse`` for an option that
-            the source's or the target's format does not have.
+            the source's or the target's format does not have; ``remote-url``.
         TransferError: ``not-complete``; the target is as it was.
         RejectError: the source is refused, or the model breaks a clause of SPEC.md.
         MissingExtraError: a format needs an optional dependency that is not installed.
-        StorageError: ``target-not-etui``, ``target-other-format``, ``storage-failed``, ``out-of-memory``; the target is
-            as it was.
+        StorageError: ``target-not-etui``, ``target-other-format``, ``storage-failed``, ``out-of-memory``, and of a
+            store a code that begins with ``remote-``; the target is as it was.
     """
     account = Report() if report is None else report
     account.source, account.target = os.fspath(source), os.fspath(target)
@@ -154,18 +172,28 @@ def convert(
     if dialect not in (None, *_DIALECTS):
         found = f"the dialect {shown(dialect)}"
         raise error("writer-misuse", where=os.fspath(target), found=found, hint=f"Dialects: {', '.join(_DIALECTS)}.")
-    _check_target(writer, target)
     reading, writing = Report(account.source), Report(account.source)
+    reader: dict[str, Any] = {
+        "native": native,
+        "limits": limits,
+        "config": config,
+        "isolate": isolate,
+        "progress": progress,
+    }
     try:
-        model, _ = read(source, report=reading, native=native, limits=limits, config=config, isolate=isolate)
-        with model, naming(account.source):
-            if strict:
-                reading.require_complete()
-            if writer.holds_keras:
-                model = in_vocabulary(model, "keras", writing)
+        with urls.storage_options(storage_options), target_of(target, writer, limits) as place:
+            _check_target(writer, place)
+            model, _ = read(source, report=reading, **reader)
+            with model, naming(account.source):
                 if strict:
-                    writing.require_complete()
-            writer.translator.write(model, target, writing, strict=strict, progress=progress, limits=limits, **options)
+                    reading.require_complete()
+                if writer.holds_keras:
+                    model = in_vocabulary(model, "keras", writing)
+                    if strict:
+                        writing.require_complete()
+                writer.translator.write(
+                    model, place, writing, strict=strict, progress=progress, limits=limits, **options
+                )
     finally:
         account.entries += _merged(reading, writing)
     return account
@@ -197,7 +225,7 @@ def _options(writer: Bridge, target: StrPath, options: dict[str, Any]) -> dict[s
 def _check_target(writer: Bridge, target: StrPath) -> None:
     """Refuse to replace a file of another format; of Etui's own forms, the storage takes care itself."""
     path = Path(target)
-    if writer.name == bridges.OWN or not os.path.lexists(path):
+    if writer.name == bridges.OWN or is_url(target) or not os.path.lexists(path):
         return
     if (path.is_file() and not path.stat().st_size) or (writer.folder and path.is_dir() and not any(path.iterdir())):
         return

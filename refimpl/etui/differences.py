@@ -25,9 +25,11 @@ from etui.containers.data_writer import Progress
 from etui.containers.encodings import FLOATS
 from etui.containers.tensors import Tensor
 from etui.conversion import read
+from etui.errors import without_secrets
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.locating import naming
 from etui.model import Blob, Model
+from etui.storage.urls import Options
 from etui.tensor_differences import ValueDifference, compare
 from etui.tree_differences import Json, relabelled, short_text, tree_changes
 
@@ -133,14 +135,16 @@ def diff(
     *,
     progress: Progress | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    storage_options: Options | None = None,
 ) -> Difference:
     """Compare two models; every element of every tensor is compared.
 
     Args:
-        a: a model, or a file or folder of any known format.
+        a: a model, a file or folder of any known format, or the URL of one.
         b: the other, in the same way.
         progress: called as (tensor, bytes done, bytes in all).
         limits: refuse what is beyond these.
+        storage_options: of the file systems of URLs, as fsspec takes them, or by protocol where there are two.
 
     Raises:
         UsageError: ``format-unknown``.
@@ -151,8 +155,11 @@ def diff(
     with ExitStack() as stack:
         names, models = [], []
         for side in (a, b):
-            names.append("<model>" if isinstance(side, Model) else os.fspath(side))
-            models.append(side if isinstance(side, Model) else stack.enter_context(read(side, limits=limits)[0]))
+            names.append("<model>" if isinstance(side, Model) else without_secrets(os.fspath(side)))
+            if isinstance(side, Model):
+                models.append(side)
+            else:
+                models.append(stack.enter_context(read(side, limits=limits, storage_options=storage_options)[0]))
         first, second = models
         difference = Difference(names[0], names[1], (first.digest, second.digest))
         for area, one, two in _areas(first, second):

@@ -258,6 +258,15 @@ _ROWS: dict[str, tuple[str, str | None, str, str]] = {
     "orbax-name": ("unsafe", "JX-81", "a leaf whose name may lead out of the checkpoint's folder", _REPORT),
     "orbax-data": ("malformed", "JX-83", "an Orbax checkpoint whose arrays cannot be read", _COPY),
     "orbax-leaf": ("unsupported", "JX-86", "a leaf of an Orbax checkpoint that is not read", _REPORT),
+    # Annex Q, checkpoint series
+    "series-form": ("invalid", "CS-1", "not a series of checkpoints", "Name the folder of a series."),
+    "series-link": ("unsafe", "CS-4", "a link or a device in a series", "Remove it: a series is made of files alone."),
+    "series-object": ("integrity", "CS-8", "an object of a series that is missing or of another size", _COPY),
+    "layout-form": ("invalid", "CS-11", "not a layout", _REPORT),
+    "series-layout": ("invalid", "CS-15", "a layout that does not fit the artifact or its objects", _REPORT),
+    "limit-pieces": ("limit", "CS-18", "more pieces than a layout may have", _LIMIT),
+    "step-form": ("invalid", "CS-19", "not a record of a step", _REPORT),
+    "series-seal": ("integrity", "CS-21", "a record whose seal is broken", _COPY),
     # The library's own
     "storage-failed": ("storage", None, "the file system refused", "Mend the reason and try again."),
     "out-of-memory": ("storage", None, "memory that the system does not give", "Give the process more memory."),
@@ -395,6 +404,132 @@ _ROWS: dict[str, tuple[str, str | None, str, str]] = {
     "core-input": ("usage", None, "other inputs than the model takes", _CALLER),
     "core-evaluate": ("usage", None, "tensors or arguments that the op cannot take", _CALLER),
     "box-form": ("usage", None, "a box that is not one slice of step 1 per dimension", _CALLER),
+    # Series of checkpoints
+    "series-step": ("usage", None, "a step that is not there", "`Series.steps()` lists those that are."),
+    "series-exists": ("usage", None, "a step that is there already", "Pass `replace=True`, or take another number."),
+    "series-number": ("usage", None, "no number of a step", "Pass an integer from 0 to 2^53 - 1."),
+    "series-metric": ("usage", None, "a metric that is no number with a name", _CALLER),
+    "series-busy": ("storage", None, "others work on the series", "Try again when they are done."),
+    # Retention and the collection of garbage
+    "series-retention": ("usage", None, "a rule of retention that cannot be meant", _CALLER),
+    # Annex R, distributed writers
+    "distributed-misuse": ("usage", None, "boxes or calls that no distributed save can be made of", _CALLER),
+    "distributed-incomplete": (
+        "usage",
+        None,
+        "a distributed save that lacks what a process was to write",
+        "Save again: what was at the target is as it was.",
+    ),
+    "distributed-value": (
+        "usage",
+        None,
+        "what is neither a tensor nor a value",
+        "Keep numbers, texts, bytes, lists, tuples, maps and small arrays in the state, and tensors at keys of their own.",
+    ),
+    "distributed-names": (
+        "usage",
+        None,
+        "a state whose keys say no tensors of a model",
+        "Name the key of the module's state with `model`.",
+    ),
+    # Annex R, processes of JAX
+    "distributed-differs": (
+        "transfer",
+        None,
+        "processes that would not save the same",
+        "Give each process the same tree; keep what is its own in an array over all, or leave it out.",
+    ),
+    "distributed-process": (
+        "storage",
+        None,
+        "a process of a distributed save that failed",
+        "See that process; what was at the target is as it was.",
+    ),
+    "distributed-timeout": (
+        "storage",
+        None,
+        "a process of a distributed save that is gone",
+        "Start the program again; what was at the target is as it was.",
+    ),
+    "distributed-processes": ("usage", None, "processes that cannot talk", "Call `jax.distributed.initialize`."),
+    "jax-sharding": ("transfer", None, "a sharding that an array cannot have", "Change the mesh or the spec."),
+    # Annex R.2, saving beside the training
+    "save-async-closed": ("usage", None, "a save by a saver that was closed", "Make a new `AsyncSaver`."),
+    "save-async-target": ("usage", None, "a save that does not fit its target", _CALLER),
+    "save-async-within": ("usage", None, "a call of a saver within another one", _CALLER),
+    "save-async-preemption": ("usage", None, "signals that cannot be watched", _CALLER),
+    # Annex S.1, artifacts behind a URL
+    "remote-url": ("usage", None, "a URL that no file system takes", "See fsspec's list of protocols."),
+    "remote-failed": ("storage", None, "the store did not answer as it should", "Mend the reason and try again."),
+    "remote-read": ("storage", None, "the store gave other bytes than were asked for", "Try again, or copy the file."),
+    "remote-changed": ("storage", None, "a file that became another one while open", "Open it again."),
+    "remote-ranges": ("storage", None, "a server that gives no ranges", "Download the file, and open the copy."),
+    "remote-listing": ("storage", None, "a server that lists no folders", "Name a file, or download the folder."),
+    "remote-readonly": ("storage", None, "a store that can only be read", "Save to a path, or to a store such as S3."),
+    "remote-exists": (
+        "storage",
+        None,
+        "a file or folder that is there, and cannot be replaced in one step",
+        "Take a new name, the packed form, or a series of checkpoints.",
+    ),
+    "remote-busy": (
+        "storage",
+        None,
+        "a folder into which another upload goes, or went not long ago",
+        "Take a new name; or remove the files in the folder, where nobody writes.",
+    ),
+    "remote-write": ("storage", None, "the store has not kept what was sent", "Try again."),
+    "extra-remote": ("extra", None, "a file system's package is not installed", 'Run `pip install "etui[remote]"`.'),
+    # The Hub
+    "hub-name": ("usage", None, "not the name of a repository", _CALLER),
+    "hub-missing": (
+        "storage",
+        None,
+        "what the Hub does not have, or does not show to this token",
+        "Look at the name; for what is private, log in with `hf auth login`.",
+    ),
+    "hub-revision": ("storage", None, "no such branch, tag or commit", "Look at the revision."),
+    "hub-access": (
+        "storage",
+        None,
+        "what the Hub does not let this token do",
+        "Log in with `hf auth login`, and a token that may.",
+    ),
+    "hub-visibility": (
+        "storage",
+        None,
+        "a repository of another visibility than was asked for",
+        "Change it in the repository's settings, or leave the option out.",
+    ),
+    "hub-target": (
+        "storage",
+        None,
+        "a file of the repository that would be lost",
+        "Remove it, or choose a folder with `path_in_repo`.",
+    ),
+    "hub-changed": (
+        "storage",
+        None,
+        "a branch that others changed meanwhile",
+        "Do it again: what is uploaded is not uploaded twice.",
+    ),
+    "hub-source": (
+        "storage",
+        None,
+        "a model that changed while it was uploaded; nothing was committed",
+        "Do it again.",
+    ),
+    "hub-incomplete": (
+        "storage",
+        None,
+        "a commit without a part that was uploaded",
+        "Look at the repository, and push again; its earlier commit has the earlier model.",
+    ),
+    "hub-busy": ("storage", None, "more requests than the Hub takes", "Wait, and do it again."),
+    "hub-failed": ("storage", None, "a failure of the Hub", "Do it again: what was transferred is kept."),
+    "hub-refused": ("storage", None, "what the Hub refuses", "Look at what it says."),
+    "hub-unreachable": ("storage", None, "a Hub that cannot be reached", "Look at the network and at HF_ENDPOINT."),
+    "extra-hub": ("extra", None, "huggingface_hub is not installed", 'Run `pip install "etui[hub]"`.'),
 }
 
 ERROR_CODES: dict[str, ErrorCode] = {code: ErrorCode(*row) for code, row in _ROWS.items()}

@@ -19,7 +19,13 @@ The first six are the error classes of SPEC.md (clause E-1). Each code belongs t
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 from etui.error_codes import ERROR_CODES
+
+_USER = re.compile(r"(://)[^/\s'\"@]*@")
+_QUERY = re.compile(r"(://[^\s'\"?]*)\?[^\s'\"]*")
 
 
 class EtuiError(Exception):
@@ -37,6 +43,8 @@ class EtuiError(Exception):
 
     def __init__(self, code: str, *, where: str = "", found: str = "", hint: str = "") -> None:
         entry = ERROR_CODES[code]
+        if "://" in where + found:
+            where, found = without_secrets(where), without_secrets(found)
         self.code = code
         self.clause = entry.clause
         self.where = where
@@ -47,6 +55,11 @@ class EtuiError(Exception):
         law = f"{code}, SPEC.md {entry.clause}" if entry.clause else code
         next_step = f" {self.hint}" if self.hint else ""
         super().__init__(f"{place}{what} [{law}].{next_step}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For pickle: frameworks send what a process raises to the others, who wait for it."""
+        number = self.errno if isinstance(self, OSError) else None
+        return _again, (type(self), (self.code, self.where, self.found, self.hint), number), self.__dict__
 
     def as_json(self) -> dict[str, str | None]:
         """The error as a JSON object with the keys class, code, clause, where, found, hint and message."""
@@ -59,6 +72,14 @@ class EtuiError(Exception):
             "hint": self.hint,
             "message": str(self),
         }
+
+
+def _again(kind: type[EtuiError], content: tuple[str, str, str, str], number: int | None) -> EtuiError:
+    code, where, found, hint = content
+    made = kind(code, where=where, found=found, hint=hint)
+    if isinstance(made, OSError):
+        made.errno = number
+    return made
 
 
 class RejectError(EtuiError, ValueError):
@@ -145,6 +166,11 @@ _CLASSES: dict[str, type[EtuiError]] = {
 def error(code: str, *, where: str = "", found: str = "", hint: str = "") -> EtuiError:
     """Build the error of `code`, of the class that the code belongs to; the caller raises it."""
     return _CLASSES[ERROR_CODES[code].error_class](code, where=where, found=found, hint=hint)
+
+
+def without_secrets(text: str) -> str:
+    """A text without the users, passwords and queries of the URLs in it: the query of a signed URL is a key."""
+    return _QUERY.sub(r"\1?…", _USER.sub(r"\1", text)) if "://" in text else text
 
 
 def shown(value: object, length: int = 80) -> str:

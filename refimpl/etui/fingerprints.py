@@ -6,19 +6,13 @@ a mark stands in its place, which is the same for the same data and for no other
 
 from __future__ import annotations
 
-import re
-import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from etui import digest
 from etui.containers.data_parts import Chunk
+from etui.containers.marks import mark, replaced
 from etui.containers.tensor_index import Placed
 from etui.containers.tensors import Lazy, Piece, Tensor
-
-# As long as a digest. The secret keeps a file from holding a text that is taken for a mark.
-_SECRET = secrets.token_hex(24)
-_MARK = f"{digest.DEFAULT_ALGORITHM}:{_SECRET}%016x"
-_MARKS = re.compile(rb"%s:%s[0-9a-f]{16}" % (digest.DEFAULT_ALGORITHM.encode(), _SECRET.encode()))
 
 
 class Fingerprint:
@@ -29,12 +23,15 @@ class Fingerprint:
         tensors: of the document, with their names. Those whose data may change are hashed here.
     """
 
-    __slots__ = ("_content", "_text", "_unread")
+    __slots__ = ("_content", "_marked", "_text", "_unread")
 
     def __init__(self, encode: Callable[[Placed], bytes], tensors: Iterable[tuple[str, Tensor]]) -> None:
-        self._unread: dict[bytes, Piece] = {}
-        self._content = encode(dict(self._placed(tensors)))
-        self._text: str | None = None
+        self._unread: dict[int, Piece] = {}
+        content = encode(dict(self._placed(tensors)))
+        self._marked = digest.of(content)
+        # The content itself is kept only where a digest is still to be put into it.
+        self._content = content if self._unread else b""
+        self._text: str | None = None if self._unread else self._marked
 
     def _placed(self, tensors: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, tuple[Chunk, ...]]]:
         """Chunks that say what the tensors hold and not where it is."""
@@ -47,9 +44,9 @@ class Fingerprint:
         if not (isinstance(piece.source, Lazy) and piece.source.fixed):
             return piece.digest()
         # The number is that of no other source as long as this one is kept here.
-        mark = _MARK % id(piece.source)
-        self._unread[mark.encode()] = piece
-        return mark
+        number = id(piece.source)
+        self._unread[number] = piece
+        return mark(number)
 
     @property
     def text(self) -> str:
@@ -60,13 +57,12 @@ class Fingerprint:
             StorageError: data that cannot be read.
         """
         if self._text is None:
-            content = _MARKS.sub(lambda mark: self._unread[mark[0]].digest().encode(), self._content)
-            self._text = digest.of(content)
+            self._text = digest.of(replaced(self._content, lambda number: self._unread[number].digest()))
         return self._text
 
     def same(self, other: Fingerprint) -> bool:
         """Whether two documents say the same; of data that both have nothing is read."""
-        return self._content == other._content or self.text == other.text
+        return self._marked == other._marked or self.text == other.text
 
 
 class Bindings(Mapping[str, str]):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from etui.bridges.keras.live import checkpoint as live_checkpoint
 from etui.bridges.keras.live import load as live_load
@@ -22,9 +22,24 @@ from etui.bridges.keras.live import weights as live_weights
 from etui.bridges.keras.live.checkpoint import ModelCheckpoint, Resumed
 from etui.bridges.keras.live.match import Matching
 from etui.errors import error, shown
+from etui.model import Model
 from etui.report import Report
 
-__all__ = ["ModelCheckpoint", "Resumed", "clone", "latest_checkpoint", "load", "load_weights", "resume", "save"]
+if TYPE_CHECKING:
+    from etui.checkpoints.keras_callback import SeriesCheckpoint
+
+__all__ = [
+    "ModelCheckpoint",
+    "Resumed",
+    "SeriesCheckpoint",
+    "capture",
+    "clone",
+    "latest_checkpoint",
+    "load",
+    "load_weights",
+    "resume",
+    "save",
+]
 
 StrPath = str | os.PathLike[str]
 Include = Literal["everything", "model", "config", "weights", "checkpoint"]
@@ -84,8 +99,47 @@ def save(
     )
 
 
+def capture(
+    model: Any,
+    *,
+    include: Include = "everything",
+    counters: Mapping[str, int] | None = None,
+    user: Mapping[str, Any] | None = None,
+    vocabulary: str | None = None,
+    strict: bool = True,
+    report: Report | None = None,
+) -> Model:
+    """What `save` would write of a live model, for `etui.save`, a `Series` or an `AsyncSaver`.
+
+    Its tensors read the live variables whenever they are asked for, so save it before training goes on.
+
+    Args:
+        model: of Keras 3 or of tf_keras.
+        include: as for `save`.
+        counters: as for `save`.
+        user: as for `save`.
+        vocabulary: as for `save`.
+        strict: refuse if anything would be lost.
+        report: gets the account.
+
+    Raises:
+        UsageError: ``live-model``; ``live-include``; ``live-checkpoint``, a counter that is none.
+        TransferError: ``live-unbuilt``; ``live-config``; ``not-complete``.
+    """
+    return live_save.captured(
+        model,
+        "an etui.Model",
+        include=include,
+        counters=counters or {},
+        user=user or {},
+        vocabulary=vocabulary,
+        strict=strict,
+        report=Report() if report is None else report,
+    )
+
+
 def load(
-    path: StrPath,
+    path: StrPath | Model,
     custom_objects: Mapping[str, Any] | None = None,
     compile: bool = True,  # noqa: A002  the name that Keras gives it
     *,
@@ -98,7 +152,7 @@ def load(
     No code of the file is run, and nothing that it names is imported or opened.
 
     Args:
-        path: of the file or folder.
+        path: of the file or folder, or an `etui.Model`, such as the one of a step of a series.
         custom_objects: classes and functions by name, beside those that are registered with the framework.
         compile: compile the model, and restore optimizer and metrics.
         framework: ``"keras"`` or ``"tf_keras"``; by default the one that the file's config is written for.
@@ -123,7 +177,7 @@ def load(
 
 def load_weights(
     model: Any,
-    path: StrPath,
+    path: StrPath | Model,
     *,
     rename: Mapping[str, str] | None = None,
     layers: Collection[str] | None = None,
@@ -138,7 +192,7 @@ def load_weights(
 
     Args:
         model: a built model of Keras 3 or of tf_keras.
-        path: of an artifact or of any format that is read.
+        path: of an artifact or of any format that is read, or an `etui.Model`.
         rename: beginning of a stored path -> what stands there in the model: ``{"old/": "new/"}``; an empty one adds or
             takes away a level.
         layers: paths of modules of the model, or names of layers, to which the load is confined.
@@ -211,3 +265,16 @@ def resume(
         EtuiError: as `load` and `load_weights`.
     """
     return live_checkpoint.resume(pattern, model, custom_objects, framework)
+
+
+def __getattr__(name: str) -> Any:
+    if name != "SeriesCheckpoint":
+        raise AttributeError(f"module 'etui.keras' has no attribute {name!r}")
+    from etui.checkpoints.keras_callback import SeriesCheckpoint
+
+    globals()[name] = SeriesCheckpoint
+    return SeriesCheckpoint
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

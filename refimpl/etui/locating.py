@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from etui.errors import RejectError
+from etui.errors import RejectError, without_secrets
 
 
 @contextmanager
 def naming(location: str) -> Iterator[None]:
     """Add a note with the file's name to a `RejectError` of the block, unless its message has the name already."""
+    location = without_secrets(location)
     try:
         yield
     except RejectError as fault:

@@ -101,6 +101,7 @@ class Model:
         version: of the specification, as read or as it will be written.
         manifest: of an artifact that was opened, else `None`.
         digest: the identity of an artifact that was opened, else `None`.
+        form: how the parts of an artifact that was opened are stored, else `None`.
         extra: unknown fields of the manifest, kept for rewriting.
         closing: lets go of the files of an artifact that was opened.
     """
@@ -117,6 +118,7 @@ class Model:
     version: str = SPEC_VERSION
     manifest: Manifest | None = None
     digest: str | None = None
+    form: str | None = field(default=None, compare=False)
     extra: dict[str, Any] = field(default_factory=dict)
     closing: Callable[[], None] | None = None
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from etui._version import SPEC_VERSION
-from etui.errors import error
+from etui.errors import error, without_secrets
 from etui.transfer import EXACT, Transfer
 
 KEPT = {
@@ -125,8 +125,8 @@ class Report:
         return {
             "format": "etui-report",
             "version": SPEC_VERSION,
-            "source": self.source,
-            "target": self.target,
+            "source": without_secrets(self.source),
+            "target": without_secrets(self.target),
             "ok": self.ok,
             "counts": self.counts(),
             "entries": [
@@ -141,7 +141,7 @@ class Report:
 
         Each lost item has a line; of many others that fared alike, the first is named.
         """
-        yield f"{self.source} -> {self.target}"
+        yield without_secrets(f"{self.source} -> {self.target}")
         for kind, found in self.counts().items():
             yield f"  {kind}: " + ", ".join(f"{number} {status}" for status, number in found.items())
         marked = (entry for entry in self.entries if entry.status in {*LOST, *CHANGED, "data-only"})

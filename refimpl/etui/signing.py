@@ -29,13 +29,14 @@ from etui.containers import signature as signature_container
 from etui.containers.data_writer import Progress
 from etui.containers.manifest import DOCUMENT
 from etui.containers.signature import SignedIdentity
-from etui.errors import EtuiError, RejectError, StorageError, error
+from etui.errors import EtuiError, RejectError, StorageError, error, without_secrets
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.locating import naming
 from etui.storage import open_artifact
 from etui.storage.failures import storage_errors
-from etui.storage.small_files import read_small
+from etui.storage.small_files import put_small, read_small
 from etui.storage.transaction import replace_file
+from etui.storage.urls import is_url, lengthened, local
 from etui.verification import Verification
 
 if TYPE_CHECKING:
@@ -97,9 +98,11 @@ class Checked:
         return {**self.verification.as_json(), "signature": signature}
 
 
-def beside(location: StrPath) -> Path:
+def beside(location: StrPath) -> Path | str:
     """Where the signature of an artifact lies unless another place is named: its name and ``.sig`` (H-13)."""
-    path = Path(location)
+    if is_url(location):
+        return lengthened(str(location), ".sig")
+    path = Path(local(os.fspath(location)))
     if path.name in {"", ".."}:
         path = Path(os.path.abspath(path))  # noqa: PTH100 (a link keeps its own name)
     return path.with_name(f"{path.name}.sig")
@@ -119,9 +122,9 @@ def sign(
     An earlier signature at the place is replaced in one step; any other file there is left alone.
 
     Args:
-        location: an etui of either form.
+        location: an etui of either form, or its URL.
         key: the file of the private key: elliptic-curve of P-256, P-384 or P-521, in PEM form.
-        signature: the file to write; by default `beside` the artifact.
+        signature: the file or URL to write; by default `beside` the artifact.
         password: of an encrypted key, or what gives it when it is needed.
         progress: called as (what is checked, bytes done, bytes in all) while the artifact is verified.
         limits: refuse what is beyond these.
@@ -133,7 +136,8 @@ def sign(
         MissingExtraError: ``extra-sign``.
     """
     library = _library()
-    target = Path(beside(location) if signature is None else signature)
+    named = beside(location) if signature is None else signature
+    target = str(named) if is_url(named) else Path(named)
     _check_place(location, target)
     secret = _check_private_key(key, password)
     found = verification.verify(location, progress=progress, limits=limits)
@@ -148,9 +152,12 @@ def sign(
         signer.set_hashing_config(everything).sign(folder, made)
         data = made.read_bytes()
     claim = signature_container.decode(data, str(target))
-    with replace_file(target) as file:
-        file.write(data + b"\n")
-    return Signed(found.location, claim.identity, str(target), claim.public_key)
+    if is_url(target):
+        put_small(str(target), data + b"\n")
+    else:
+        with replace_file(target) as file:
+            file.write(data + b"\n")
+    return Signed(found.location, claim.identity, without_secrets(str(target)), claim.public_key)
 
 
 def verify(
@@ -167,8 +174,8 @@ def verify(
     covered by the digests below it, which the full verification checks; both have passed when this returns.
 
     Args:
-        location: an etui of either form, the bytes of a packed artifact, or part name -> bytes.
-        signature: the file of the signature; `None` for the one `beside` a path.
+        location: an etui of either form, its URL, the bytes of a packed artifact, or part name -> bytes.
+        signature: the file of the signature, or its URL; `None` for the one `beside` a path.
         public_key: the file of the public key in PEM form, which the caller must have from whom they trust.
         progress: called as (what is checked, bytes done, bytes in all) while the artifact is verified.
         limits: refuse what is beyond these.
@@ -196,7 +203,7 @@ def verify(
     found = verification.verify(location, progress=progress, limits=limits)
     if found.identity != claim.identity:  # another artifact took the place meanwhile
         raise _other_identity(file, claim.identity, found.identity)
-    return Checked(found, file, claim.public_key)
+    return Checked(found, without_secrets(file), claim.public_key)
 
 
 def read_password(file: StrPath) -> bytes:
@@ -264,18 +271,33 @@ def _read_signature(file: str) -> bytes:
         raise
 
 
-def _check_place(location: StrPath, target: Path) -> None:
+def _check_place(location: StrPath, target: Path | str) -> None:
     """Refuse a place inside of the artifact, and one where there is something else than a signature."""
+    if isinstance(target, str):
+        artifact_url = f"{str(location).rstrip('/')}/"
+        if f"{target}/".startswith(artifact_url):
+            raise error("signature-place", where=target)
+        _check_earlier(target, target)
+        return
     artifact, place = Path(os.path.realpath(location)), Path(os.path.realpath(target))
     if place == artifact or artifact in place.parents:
         raise error("signature-place", where=str(target))
     with storage_errors(str(target)), suppress(FileNotFoundError):
         if place.stat().st_size == 0 and place.is_file():
             return
-        try:
-            signature_container.decode(read_small(place, signature_container.MOST_BYTES), str(target))
-        except (RejectError, StorageError) as reason:
-            raise error("signature-target", where=str(target), found=reason.found) from reason
+        _check_earlier(place, str(target))
+
+
+def _check_earlier(place: StrPath, where: str) -> None:
+    """Refuse to replace what is no signature."""
+    try:
+        data = read_small(place, signature_container.MOST_BYTES)
+        if data:
+            signature_container.decode(data, where)
+    except (RejectError, StorageError) as reason:
+        if isinstance(reason, StorageError) and reason.errno == ENOENT and is_url(place):
+            return
+        raise error("signature-target", where=where, found=reason.found) from reason
 
 
 def _check_private_key(file: StrPath, password: Password) -> bytes | None:

@@ -17,11 +17,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from etui.errors import error
+from etui.model import Model
 from etui.report import Report
 
 if TYPE_CHECKING:
     from etui.bridges.torch.adapters import CoreOptimizer
     from etui.bridges.torch.binding import bindings
+    from etui.bridges.torch.distributed import DistributedWriter
+    from etui.bridges.torch.distributed_read import DistributedReader
     from etui.bridges.torch.losses import CoreLoss, CoreLosses
     from etui.bridges.torch.schedules import CoreSchedule
     from etui.bridges.torch.state import Resumed
@@ -31,8 +34,11 @@ __all__ = [
     "CoreLosses",
     "CoreOptimizer",
     "CoreSchedule",
+    "DistributedReader",
+    "DistributedWriter",
     "Resumed",
     "bindings",
+    "capture",
     "from_file",
     "load",
     "load_into",
@@ -48,6 +54,8 @@ _HOMES = {
     "CoreLosses": "losses",
     "CoreOptimizer": "adapters",
     "CoreSchedule": "schedules",
+    "DistributedReader": "distributed_read",
+    "DistributedWriter": "distributed",
     "Resumed": "state",
     "bindings": "binding",
 }
@@ -68,7 +76,7 @@ def to_module(path: Any, **options: Any) -> Any:
 
 
 def load(
-    path: StrPath,
+    path: StrPath | Model,
     *,
     strict: bool = True,
     allow: Collection[str] = (),
@@ -79,7 +87,7 @@ def load(
     """Load a model that goes on training in torch as it would have where it was saved.
 
     Args:
-        path: of a file of any format that is read.
+        path: of a file of any format that is read, or an `etui.Model`, such as the one of a step of a series.
         strict: refuse where anything would be lost.
         allow: statuses that are not refused all the same, such as ``"approximated"``.
         report: gets the account.
@@ -168,10 +176,63 @@ def save(
     return identity
 
 
+def capture(
+    module: Any,
+    optimizer: Any = None,
+    *,
+    example: tuple[Any, ...] | None = None,
+    loss: Any = None,
+    scheduler: Any = None,
+    counters: Mapping[str, int] | None = None,
+    user: Mapping[str, Any] | None = None,
+    step: int | None = None,
+    strict: bool = True,
+    allow: Collection[str] = (),
+    report: Report | None = None,
+) -> Model:
+    """What `save` would write of a module and its optimizer, for `etui.save`, a `Series` or an `AsyncSaver`.
+
+    Its tensors read those of torch whenever they are asked for, so save it before training goes on.
+
+    Args:
+        module: as for `save`.
+        optimizer: as for `save`.
+        example: as for `save`.
+        loss: as for `save`.
+        scheduler: as for `save`.
+        counters: as for `save`.
+        user: as for `save`.
+        step: as for `save`.
+        strict: refuse if anything would be lost.
+        allow: statuses that are not refused all the same.
+        report: gets the account.
+
+    Raises:
+        UsageError: ``torch-module-type``.
+        TransferError: ``not-complete``; ``torch-trace``.
+        MissingExtraError: ``extra-torch``.
+    """
+    found: Model = _bridge("state").captured(
+        module,
+        optimizer,
+        "an etui.Model",
+        example=example,
+        loss=loss,
+        scheduler=scheduler,
+        counters=counters or {},
+        user=user or {},
+        step=step,
+        strict=strict,
+        allow=allow,
+        report=Report() if report is None else report,
+    )
+    return found
+
+
 def load_into(
     module: Any,
     optimizer: Any,
-    path: StrPath,
+    path: StrPath | Model,
     map: Mapping[str, Choice] | Callable[[str], Choice] | None = None,  # noqa: A002  what it is
     *,
     example: tuple[Any, ...] | None = None,
@@ -187,7 +248,7 @@ def load_into(
     Args:
         module: of torch.
         optimizer: of the stored rule, over the module's parameters, or `None`.
-        path: of a file of any format that is read.
+        path: of a file of any format that is read, or an `etui.Model`, such as the one of a step of a series.
         map: name of a tensor -> path of a variable, or a pair of the path and a transform: ``"transpose"``,
             ``"convolution"`` (``[*spatial, in, out]`` as ``[out, in, *spatial]``), or the axes of the variable in the
             order that torch has them; `None` leaves the tensor as it is. With an example: path of a variable of the

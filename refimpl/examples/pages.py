@@ -4,7 +4,8 @@
     python refimpl/examples/pages.py --write [PAGE ...]   puts the real output into the pages
 
 Blocks marked `console` are run by bash, line by line, and blocks marked `pycon` by Python, in the order of the page, in
-a folder that holds the demo's models. Without arguments the pages are README.md and those below `refimpl/docs`;
+a folder that holds the demo's models. A block `python title="recipes/…"` is that script of this folder, as it is, which
+a test of its own runs. Without arguments the pages are README.md and those below `refimpl/docs`;
 `live-keras.md` needs Keras.
 """
 
@@ -28,6 +29,7 @@ REPOSITORY = Path(__file__).parents[2]
 README = REPOSITORY / "README.md"
 DOCS = REPOSITORY / "refimpl" / "docs"
 _BLOCK = re.compile(r"```(console|pycon)\n(.*?)```", re.DOTALL)
+_SCRIPT = re.compile(r'```python title="([a-z_/]+\.py)"\n.*?```', re.DOTALL)
 _PROMPTS = (">>> ", "... ")
 _COMMANDS = {  # of the shell, with what Python is given to run them
     "etui": "-m etui",
@@ -37,7 +39,8 @@ _COMMANDS = {  # of the shell, with what Python is given to run them
 
 
 def rendered(text: str) -> str:
-    """The page with the real output in each of its blocks."""
+    """The page with the real output in each of its blocks, and with the scripts that it shows."""
+    text = _SCRIPT.sub(lambda block: f'```python title="{block[1]}"\n{_script(block[1])}```', text)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for model in (Path(__file__).parent / "models").glob("*.keras"):
@@ -45,6 +48,10 @@ def rendered(text: str) -> str:
         with contextlib.chdir(folder):
             runners: dict[str, Callable[[str], str]] = {"console": Shell(folder).run, "pycon": Interpreter().run}
             return _BLOCK.sub(lambda block: f"```{block[1]}\n{runners[block[1]](block[2])}```", text)
+
+
+def _script(name: str) -> str:
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
 class Shell:

@@ -48,17 +48,24 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
     """A run of small sizes by the program itself, without frameworks."""
     folder = tmp_path_factory.mktemp("work")
     out = tmp_path_factory.mktemp("out")
-    options = ["--quick", "--without-frameworks", "--case=big", "--case=tensors", f"--folder={folder}"]
-    done = subprocess.run(
-        [sys.executable, str(BENCHMARKS / "speed.py"), *options, f"--json={out / 'a.json'}", f"--write={out / 'a.md'}"],
+    done = program(
+        *("--quick", "--without-frameworks", "--case=big", "--case=tensors"),
+        *(f"--folder={folder}", f"--json={out / 'a.json'}", f"--write={out / 'a.md'}"),
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "to the plain write" in done.stdout
+    return Measured(json.loads((out / "a.json").read_text()), out / "a.md", folder)
+
+
+def program(*options: str) -> subprocess.CompletedProcess[str]:
+    """A run of the program."""
+    return subprocess.run(
+        [sys.executable, str(BENCHMARKS / "speed.py"), *options],
         env=os.environ | {"PYTHONPATH": str(ROOT / "refimpl")},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "to the plain write" in done.stdout
-    return Measured(json.loads((out / "a.json").read_text()), out / "a.md", folder)
 
 
 def test_a_quick_run_measures_what_is_there(measured: Measured) -> None:
@@ -98,6 +105,51 @@ def test_the_page_shows_the_record(measured: Measured) -> None:
     assert all(f"({one.target.case}): {one.reason}." in page for one in found if one.verdict == "missed")
     assert "torch.save" in page
     assert "frameworks were not asked for" in page
+
+
+def test_a_case_is_measured_anew_into_a_record(measured: Measured, tmp_path: Path) -> None:
+    """One more sitting replaces the cases that it measures, with their own date, and leaves the others as they are."""
+    old = json.loads(json.dumps(measured.record))
+    for case in old["cases"]:
+        case["date"] = "2020-02-02 02:02"
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(old))
+    options = ["--quick", "--without-frameworks", "--case=tensors", f"--folder={tmp_path}"]
+    done = program(*options, f"--into={path}", f"--write={tmp_path / 'a.md'}")
+    assert done.returncode == 0, done.stderr[-3000:]
+    new = json.loads(path.read_text())
+    dates = {case["name"]: case["date"] for case in new["cases"]}
+    assert list(dates) == ["big", "tensors/10", "tensors/100", "tensors/1000"]
+    assert [name for name, date in dates.items() if date == "2020-02-02 02:02"] == ["big"]
+    assert new["cases"][0] == old["cases"][0]
+    assert all(new["cases"][index]["rows"] != old["cases"][index]["rows"] for index in (1, 2, 3))
+    assert f"between 2020-02-02 02:02 and {max(dates.values())} (UTC)" in (tmp_path / "a.md").read_text()
+
+
+@pytest.mark.parametrize(("change", "found"), [({"cpu": "abacus"}, "cpu was abacus"), ({}, "small sizes")])
+def test_figures_of_two_machines_are_not_mixed(
+    measured: Measured, tmp_path: Path, change: dict[str, str], found: str
+) -> None:
+    """A record of another machine, or of other sizes, is refused before anything is measured, and stays as it is."""
+    path = tmp_path / "a.json"
+    other = {**measured.record, "machine": {**measured.record["machine"], **change}}
+    path.write_text(json.dumps(other))
+    sizes = ["--quick"] if change else []
+    done = program(*sizes, "--without-frameworks", "--case=big", f"--folder={measured.folder}", f"--into={path}")
+    assert done.returncode == 1
+    assert found in done.stderr
+    assert json.loads(path.read_text()) == other
+    assert list(measured.folder.iterdir()) == []
+
+
+def test_a_page_is_made_without_measuring(measured: Measured, tmp_path: Path) -> None:
+    """The page of a record is the page that its run wrote."""
+    path = tmp_path / "b.json"
+    path.write_text(json.dumps(measured.record))
+    done = program(f"--page-only={path}", f"--write={tmp_path / 'a.md'}")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "to the plain write" in done.stdout
+    assert (tmp_path / "a.md").read_text() == measured.page.read_text()
 
 
 @pytest.mark.frameworks

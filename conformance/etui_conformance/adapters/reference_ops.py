@@ -23,6 +23,7 @@ from etui.model import Model
 from etui.storage import open_artifact
 from etui.storage.part_names import MANIFEST, role_of
 from etui.verification import verify
+from etui_conformance.adapters import reference_series
 from etui_conformance.adapters.reference_content import AREAS, content_of, model_of
 from etui_conformance.adapters.reference_wire import Json, MessageError, Wire
 
@@ -63,7 +64,7 @@ class Ops:
             "language": "Python",
             "ops": list(_OPS),
             "areas": list(AREAS),
-            "forms": ["packed", "directory"],
+            "forms": ["packed", "directory", "series"],
             "features": sorted(manifest.FEATURES),
             "dtypes": list(dtypes.DTYPES),
             "formats": [one.name for one in bridges.bridges() if one.name != bridges.OWN and _is_whole(one)],
@@ -76,7 +77,7 @@ class Ops:
         return {}
 
     def _decode(self, request: Request) -> dict[str, Json]:
-        with open_model(self._wire.location(request["artifact"])) as model:
+        with self._opened(request["artifact"]) as model:
             content = content_of(model, self._wire, tensors=request.get("want", "all") == "all")
             read = [self._wire.of_box(_named(model, item), item.get("box")) for item in request.get("read", ())]
             profile = model.manifest.profile if model.manifest is not None else ""
@@ -91,17 +92,27 @@ class Ops:
         return self._written(model_of(request["content"], self._wire), request)
 
     def _transcode(self, request: Request) -> dict[str, Json]:
-        with open_model(self._wire.location(request["artifact"])) as model:
+        with self._opened(request["artifact"]) as model:
             return self._written(model, request)
+
+    def _opened(self, artifact: Json) -> Model:
+        """The model of an artifact in any form."""
+        step = reference_series.step_of(artifact)
+        return open_model(self._wire.location(artifact)) if step is None else step.open()
 
     def _written(self, model: Model, request: Request) -> dict[str, Json]:
         size = request.get("shard_size")
+        if request["form"] == "series":
+            return {"identity": reference_series.save(model, request, size)}
         return {"identity": save_model(model, request["path"], form=request["form"], shard_size=size)}
 
     def _validate(self, request: Request) -> dict[str, Json]:
         if "document" in request:
             _check_document(request["document"], self._wire.take(request["data"]))
             return {}
+        step = reference_series.step_of(request["artifact"])
+        if step is not None:
+            return {"identity": step.series.verify(step.number).identity}
         return {"identity": verify(self._wire.location(request["artifact"])).identity}
 
     def _convert(self, request: Request) -> dict[str, Json]:
@@ -122,13 +133,13 @@ class Ops:
     def _evaluate(self, request: Request) -> dict[str, Json]:
         from etui_conformance.adapters import reference_core
 
-        with open_model(self._wire.location(request["artifact"])) as model:
+        with self._opened(request["artifact"]) as model:
             return reference_core.evaluate(model, request, self._wire)
 
     def _step(self, request: Request) -> dict[str, Json]:
         from etui_conformance.adapters import reference_core
 
-        with open_model(self._wire.location(request["artifact"])) as model:
+        with self._opened(request["artifact"]) as model:
             return reference_core.step(model, request, self._wire)
 
     def _compute(self, request: Request) -> dict[str, Json]:
@@ -163,6 +174,9 @@ def _check_document(kind: str, data: bytes) -> None:
         raise error("limit-document", where=kind, found=f"{len(data)} bytes")
     if kind == "manifest":
         manifest.decode(data)
+        return
+    if kind in reference_series.DOCUMENTS:
+        reference_series.check_document(kind, data)
         return
     found = [document for document in DOCUMENTS.values() if document.role == kind]
     if not found:

@@ -116,6 +116,13 @@ def about_parts(session: Session, op: str, parts: Parts, form: str, /, **fields:
     return about_packed(session, op, packed.pack(parts), **fields)
 
 
+def about_series(session: Session, op: str, files: Parts, step: int, /, **fields: Any) -> Question:
+    """A question about a step of the series of these files."""
+    artifact = wire.series_artifact(files, step, session.folder)
+    shown = {f"series/{name}": data for name, data in files.items()}
+    return Question(session, op, {"artifact": artifact, **fields}, shown)
+
+
 def about_packed(session: Session, op: str, data: bytes, /, **fields: Any) -> Question:
     """A question about the bytes of an artifact in packed form."""
     artifact = wire.packed_artifact(data, session.folder)

@@ -184,6 +184,6 @@ def _in_force(context: Context) -> None:
         "native/other/config.json": native,
     }
     parts = writing.write(content)
-    for form in sorted(context.session.hello.forms):
+    for form in sorted(context.session.hello.artifact_forms):
         question = about_parts(context.session, "decode", parts, form, want="all")
         check_content(question, question.accepted(), content, context.session.hello.areas)

@@ -27,7 +27,7 @@ def checks() -> list[Check]:
 
 
 def _run(code: str, over: _Sibling, within: _Sibling, context: Context) -> None:
-    form = min(context.session.hello.forms)
+    form = min(context.session.hello.artifact_forms)
     path = new_path(context.folder)
     to_encode(context.session, within(), form, path).accepted()
     path = new_path(context.folder)

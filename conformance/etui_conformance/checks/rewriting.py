@@ -110,7 +110,7 @@ def checks() -> list[Check]:
 
 def _kept(make: Callable[[], Iterator[Parts]], context: Context) -> None:
     """An artifact is written anew from each form into each form, and every byte stays."""
-    forms = sorted(context.session.hello.forms)
+    forms = sorted(context.session.hello.artifact_forms)
     for parts in make():
         for source in forms:
             for target in forms:
@@ -245,7 +245,7 @@ def _chunks(context: Context) -> None:
     listed["parts"]["weights.json"] |= {"digest": manifest.digest(encoded), "size": len(encoded)}
     listed["requires"] = ["chunks"]
     parts = {"manifest.json": json.encode(listed), "weights.json": encoded, "weights.safetensors": data}
-    form = min(context.session.hello.forms)
+    form = min(context.session.hello.artifact_forms)
     path = new_path(context.folder)
     question = about_parts(context.session, "transcode", parts, form, form=form, path=str(path))
     question.accepted()
@@ -271,7 +271,7 @@ def _header_limit(context: Context) -> None:
     parts = writing.write(weights({f"{long}/{number:0255d}": empty for number in range(_TOO_MANY)}))
     if "weights-00002-of-00002.safetensors" not in parts:
         raise RuntimeError("the tensors fit into one data part")
-    form = min(context.session.hello.forms)
+    form = min(context.session.hello.artifact_forms)
     path = new_path(context.folder)
     question = about_parts(context.session, "transcode", parts, form, form=form, path=str(path))
     question.accepted()

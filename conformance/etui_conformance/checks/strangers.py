@@ -93,7 +93,7 @@ def _files(op: str, context: Context) -> None:
     for path in (words, pipe):
         content = _naming(path)
         parts = writing.write(content)
-        for form in sorted(context.session.hello.forms):
+        for form in sorted(context.session.hello.artifact_forms):
             target = new_path(context.folder)
             more: dict[str, Any] = {"decode": {"want": "all"}, "transcode": {"form": form, "path": str(target)}}.get(
                 op, {}

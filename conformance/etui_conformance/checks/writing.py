@@ -27,7 +27,7 @@ def _run(case: Case, context: Context) -> None:
     for content in case.contents():
         expected = writing.write(content, case.fields.get("shard_size"))
         identity = f"sha256:{hashlib.sha256(expected['manifest.json']).hexdigest()}"
-        forms = context.session.hello.forms
+        forms = context.session.hello.artifact_forms
         for form in sorted(forms & {case.form} if case.form in forms else forms):
             path = new_path(context.folder, ".etui" if form == "packed" else "")
             question = to_encode(context.session, content, form, path, **case.fields)

@@ -12,8 +12,9 @@ _CLASSES: dict[ErrorClass, str] = {
     "signature-form zip-truncated zip-layout safetensors-header",
     "unsupported": "feature-unknown version-unsupported digest-algorithm op-unknown",
     "limit": "value-limit",
-    "integrity": "digest-mismatch signature-key signature-invalid signature-identity part-missing part-size zip-crc",
-    "unsafe": "part-name part-collision part-not-a-file",
+    "integrity": "digest-mismatch signature-key signature-invalid signature-identity part-missing part-size zip-crc "
+    "series-object series-seal",
+    "unsafe": "part-name part-collision part-not-a-file series-link",
 }
 _BY_CODE: dict[str, ErrorClass] = {code: name for name, codes in _CLASSES.items() for code in codes.split()}
 

@@ -43,7 +43,7 @@ class Hello:
         name, version, language: of the implementation.
         ops: the requests that it answers.
         areas: what of an artifact it understands: weights, config, training, optimizer, state, parts.
-        forms: packed, directory.
+        forms: packed, directory, series.
         features: those of SPEC.md chapter 18.2.
         dtypes: those of SPEC.md chapter 2.1.
         formats: foreign formats that `convert` knows.
@@ -58,6 +58,11 @@ class Hello:
     features: frozenset[str]
     dtypes: frozenset[str]
     formats: frozenset[str] = frozenset()
+
+    @property
+    def artifact_forms(self) -> frozenset[str]:
+        """The forms that hold one artifact by itself; a step of a series is asked about by checks of its own."""
+        return self.forms - {"series"}
 
     @property
     def capabilities(self) -> frozenset[str]:

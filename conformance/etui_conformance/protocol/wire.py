@@ -75,6 +75,11 @@ def directory_artifact(parts: Mapping[str, bytes], folder: Path) -> dict[str, An
     return {"directory": str(root)}
 
 
+def series_artifact(files: Mapping[str, bytes], step: int, folder: Path) -> dict[str, Any]:
+    """A step of a series, for a request: the files of the series in a new folder."""
+    return {"series": directory_artifact(files, folder)["directory"], "step": step}
+
+
 def tensor_to_wire(tensor: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """A tensor for a request."""
     made = _without(tensor, "data", "strings", "components")

@@ -11,9 +11,10 @@ import stat
 from pathlib import Path
 
 from etui.bridges.formats import FORMATS, PARTS, Bridge, Translator
-from etui.errors import error, shown
+from etui.errors import error, shown, without_secrets
 from etui.storage.failures import storage_errors
 from etui.storage.transaction import standing
+from etui.storage.urls import is_url, local, name_of, suffix_of
 
 __all__ = [
     "OWN",
@@ -22,6 +23,7 @@ __all__ = [
     "Translator",
     "bridges",
     "by_name",
+    "by_suffix",
     "is_folder",
     "of_source",
     "of_target",
@@ -92,7 +94,7 @@ def of_source(path: str | os.PathLike[str]) -> Bridge:
     bridge = recognise(path)
     if bridge is None:
         place = Path(path)
-        bridge = by_name(OWN) if place.is_dir() else _by_suffix(place.name)
+        bridge = by_name(OWN) if place.is_dir() else by_suffix(place.name)
     if bridge is None:
         raise error("format-unknown", where=str(path), found=_beginning(place), hint=f"Known formats: {_known()}.")
     return bridge
@@ -107,23 +109,28 @@ def of_target(path: str | os.PathLike[str], name: str | None = None) -> Bridge:
     if name is not None:
         return by_name(name)
     text = os.fspath(path)
-    place = Path(text)
+    remote = is_url(text)
+    place = Path(name_of(text) if remote else text)
     if is_folder(text):
         return by_name(OWN)
-    bridge = _by_suffix(place.name)
+    bridge = by_suffix(place.name)
     if bridge is None:
         found = f"the suffix {shown(place.suffix)}"
-        raise error("format-unknown", where=text, found=found, hint=f"Name a format; known are {_known()}.")
+        where = without_secrets(text) if remote else text
+        raise error("format-unknown", where=where, found=found, hint=f"Name a format; known are {_known()}.")
     return bridge
 
 
 def is_folder(target: str) -> bool:
-    """Whether a target's path means the directory form: a final separator, an existing folder, or no suffix."""
+    """Whether a target means the directory form: a final separator, no suffix, or for a path an existing folder."""
+    if is_url(target):
+        return target.endswith("/") or not suffix_of(target)
+    target = local(target)
     place = Path(target)
     return target.endswith(os.sep) or place.is_dir() or (not place.suffix and not place.is_file())
 
 
-def _by_suffix(name: str) -> Bridge | None:
+def by_suffix(name: str) -> Bridge | None:
     """The bridge with the longest suffix that the name ends with: `.weights.h5` goes before `.h5`."""
     found = {suffix: bridge for bridge in _BRIDGES for suffix in bridge.suffixes if name.lower().endswith(suffix)}
     return found[max(found, key=len)] if found else None

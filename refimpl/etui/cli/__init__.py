@@ -20,7 +20,19 @@ from etui.cli.outcome import NO, UNSAFE, USAGE, Outcome
 from etui.cli.screen import one_line, screen
 from etui.errors import EtuiError, error
 
-COMMANDS = ("convert", "inspect", "validate", "verify", "sign", "diff", "clean", "formats")
+COMMANDS = (
+    "convert",
+    "inspect",
+    "validate",
+    "verify",
+    "sign",
+    "diff",
+    "checkpoints",
+    "push",
+    "pull",
+    "clean",
+    "formats",
+)
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141
 _EXIT_CODES = {"unsafe": UNSAFE, "usage": USAGE, "extra": USAGE}

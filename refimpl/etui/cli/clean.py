@@ -1,4 +1,4 @@
-"""Remove what saves that were killed left beside a target or in a folder, and put an earlier artifact back."""
+"""Remove what saves that were killed left at a target, in a folder or in a series, and put earlier artifacts back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from etui._version import SPEC_VERSION
 from etui.cli.outcome import GOOD, NO, Outcome
 from etui.cli.screen import Screen
 from etui.cli.sizes import counted
+from etui.errors import error
+from etui.storage.local_objects import LocalObjects
+from etui.storage.objects import MARK
 from etui.storage.transaction import Cleared, clean
+from etui.storage.urls import is_url
 
 _SAID = {
     ("removed", False): "removed",
@@ -24,13 +28,24 @@ _SAID = {
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
-    parser.add_argument("path", metavar="PATH", help="a target of saves, which may be missing, or a folder of targets")
+    parser.add_argument(
+        "path", metavar="PATH", help="a target of saves, which may be missing, a folder of targets, or a series"
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
 
 
 def run(options: argparse.Namespace) -> Outcome:
     """Clean; what could not be removed makes the answer no."""
-    found = clean(Path(options.path), dry=options.dry_run)
+    if is_url(options.path):
+        what = "a URL: what an upload left there is unseen, and goes with the next save"
+        raise error("command-usage", where="clean", found=what)
+    path = Path(options.path)
+    found = clean(path, dry=options.dry_run)
+    if (path / MARK).is_file():
+        # A series has leftovers in its folders, too.
+        known = {one.path for one in found}
+        inside = LocalObjects(path, create=False).clear_leftovers(dry=options.dry_run)
+        found += [one for one in inside if one.path not in known]
     document = {
         "format": "etui-clean",
         "version": SPEC_VERSION,

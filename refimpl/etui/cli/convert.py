@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
 
 from etui import bridges, conversion
@@ -19,6 +18,7 @@ from etui.cli.sizes import parse_size
 from etui.errors import TransferError
 from etui.report import Report
 from etui.storage.transaction import replace_file
+from etui.storage.urls import is_url, local
 
 _MOST_LINES = 50
 
@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> Outcome:
         _write_report(options.report, report)
         raise
     _write_report(options.report, report)
-    identity = _identity(options.target)
+    identity = _identity(options.target, options.to)
     document = {
         "format": "etui-conversion",
         "version": SPEC_VERSION,
@@ -76,12 +76,12 @@ def run(options: argparse.Namespace) -> Outcome:
     return Outcome(GOOD, document, lambda screen: _show(screen, report, identity))
 
 
-def _identity(target: str) -> str | None:
+def _identity(target: str, to: str | None) -> str | None:
     """The digest of what was written, if that is an etui."""
-    bridge = bridges.recognise(target)
+    bridge = bridges.of_target(target, to) if is_url(target) else bridges.recognise(local(target))
     if bridge is None or bridge.name != bridges.OWN:
         return None
-    with open_model(Path(target)) as model:
+    with open_model(target) as model:
         return model.digest
 
 

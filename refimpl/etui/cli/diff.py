@@ -23,10 +23,11 @@ def run(options: argparse.Namespace) -> Outcome:
     """Compare; a difference is the answer, and no error of the command."""
     with progress_bar("comparing") as progress:
         found = differences.diff(options.a, options.b, progress=progress)
-    return Outcome(GOOD if found.same else NO, found.as_json(), lambda screen: _show(screen, found))
+    return Outcome(GOOD if found.same else NO, found.as_json(), lambda screen: show_difference(screen, found))
 
 
-def _show(screen: Screen, found: Difference) -> None:
+def show_difference(screen: Screen, found: Difference) -> None:
+    """A difference for people."""
     verdict = "the same content" if found.same else "different content"
     screen.line(f"{found.a} and {found.b}: {verdict}")
     screen.line(f"  compared element by element: {counted(found.tensors, 'pair')} of tensors")

@@ -6,15 +6,15 @@ import argparse
 import json
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from etui import conversion
 from etui.cli.inspection import inspect_model
 from etui.cli.isolating import isolation_argument
 from etui.cli.outcome import GOOD, Outcome
-from etui.cli.screen import Screen
+from etui.cli.screen import Screen, progress_bar
 from etui.cli.sizes import counted, size_text
+from etui.errors import without_secrets
 from etui.report import Report
 
 Json = Any
@@ -32,10 +32,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Outcome:
     """Open and describe."""
     report = Report()
-    model, bridge = conversion.read(options.location, report=report, isolate=not options.no_isolate)
+    with progress_bar("reading") as progress:
+        model, bridge = conversion.read(
+            options.location, report=report, isolate=not options.no_isolate, progress=progress
+        )
     with model:
-        form = None if model.manifest is None else "directory" if Path(options.location).is_dir() else "packed"
-        document = inspect_model(model, bridge, report, options.location, form, full=options.tensors)
+        where = without_secrets(options.location)
+        document = inspect_model(model, bridge, report, where, model.form, full=options.tensors)
     return Outcome(GOOD, document, lambda screen: _show(screen, document))
 
 

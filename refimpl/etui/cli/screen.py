@@ -58,7 +58,7 @@ class PlainScreen:
     def table(self, columns: Row, rows: Iterable[Row], *, tight: bool = False) -> None:  # noqa: ARG002
         """Columns as wide as their longest cell, with two spaces in between."""
         right = [name.startswith(">") for name in columns]
-        table = [[name.removeprefix(">") for name in columns]]
+        table = [[printable(name.removeprefix(">")) for name in columns]]
         table += [[printable(cell) for cell in row] for row in rows]
         widths = [max(map(_width, column)) for column in zip(*table, strict=True)]
         for row in table:
@@ -67,7 +67,7 @@ class PlainScreen:
 
     def fields(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Values in one column behind the names."""
-        found = list(pairs)
+        found = [(printable(name), value) for name, value in pairs]
         widest = max((len(name) for name, _ in found), default=0)
         for name, value in found:
             self._stream.write(f"{name:<{widest}}  {printable(value)}\n")
@@ -94,7 +94,7 @@ class RichScreen:
         table = Table(box=None, pad_edge=not tight, padding=padding, header_style="bold")
         for name in columns:
             table.add_column(
-                name.removeprefix(">"), justify="right" if name.startswith(">") else "left", overflow="fold"
+                printable(name.removeprefix(">")), justify="right" if name.startswith(">") else "left", overflow="fold"
             )
         for row in rows:
             table.add_row(*(Text(printable(cell)) for cell in row))
@@ -109,7 +109,7 @@ class RichScreen:
         table.add_column(style="bold", no_wrap=True)
         table.add_column(overflow="fold")
         for name, value in pairs:
-            table.add_row(name, Text(printable(value)))
+            table.add_row(printable(name), Text(printable(value)))
         self._console.print(table)
 
 

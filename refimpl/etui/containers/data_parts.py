@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from etui import digest
-from etui.errors import error, shown
+from etui.errors import EtuiError, error, shown
 from etui.limits import Limits
-from etui.storage.base import ArtifactReader, ByteSource
+from etui.storage.base import ArtifactReader, ByteSource, is_remote
 from etui.storage.plain_header import Entry
-from etui.storage.safetensors import Header, read_header
+from etui.storage.safetensors import Header, Layout, TensorSpec, plan, read_header
 
 
 class Chunk(NamedTuple):
@@ -44,7 +44,12 @@ class DataPart:
 class DataParts:
     """All data parts of one open artifact.
 
-    A part's header is read when one of its tensors is first asked for, or by `check_all`.
+    A part's header is read when one of its tensors is first asked for, or by `check_all`. Where each reading is a
+    request to a store, it is computed instead: it is the canonical header of the tensors that the documents name, and
+    the manifest has its digest (RM-4).
+
+    Attributes:
+        describe: gives the tensors of a part, of which it gets the names that the documents' chunks have for them.
     """
 
     def __init__(self, reader: ArtifactReader, parts: Mapping[str, DataPart], *, verify: bool, limits: Limits) -> None:
@@ -56,6 +61,8 @@ class DataParts:
         self._sources: dict[str, ByteSource] = {}
         self._claims: dict[str, set[str]] = {name: set() for name in parts}
         self._checked: set[tuple[str, str]] = set()
+        self.describe: Callable[[str, Collection[str]], list[TensorSpec]] | None = None
+        self._computed = False
 
     def has(self, part: str) -> bool:
         """Whether the manifest lists a data part of that name."""
@@ -96,13 +103,20 @@ class DataParts:
     def header(self, part: str) -> Header:
         """The header of a data part, checked against the manifest and against the documents' chunks."""
         if part not in self._headers:
-            entry = self._parts[part]
             source = self._reader.source(part)
+            computed = self._compute(part) if is_remote(self._reader) else None
+            if computed is not None:
+                self._sources[part] = source
+                self._headers[part] = computed
+                return computed
+            entry = self._parts[part]
+            if is_remote(self._reader) and entry.header_size > self._limits.safetensors_header_bytes + 8:
+                read_header(source, part, self._limits)  # refuses it before all of it is asked for
             begin = source.view(0, min(entry.header_size, source.size))
             found = digest.of(begin, entry.header_digest.partition(":")[0])
             if found != entry.header_digest:
                 raise error("digest-mismatch", where=f"{part}, header", found=f"{found}, not {entry.header_digest}")
-            header = read_header(source, part, self._limits)
+            header = read_header(_Begun(source, begin), part, self._limits)
             if header.size != entry.header_size:
                 sizes = f"{header.size} bytes, and {entry.header_size} in the manifest"
                 raise error("digest-mismatch", where=f"{part}, header", found=sizes)
@@ -113,6 +127,31 @@ class DataParts:
             self._sources[part] = source
             self._headers[part] = header
         return self._headers[part]
+
+    def _compute(self, part: str) -> Header | None:
+        """The header that follows from the documents, if the manifest's digest confirms it."""
+        specs = [] if self.describe is None else self.describe(part, self._claims[part])
+        layout = self._layout(specs)
+        if layout is None or not self._confirms(part, layout):
+            return None
+        self._computed = True
+        return Header(layout.entries, len(layout.header))
+
+    def _layout(self, specs: list[TensorSpec]) -> Layout | None:
+        try:
+            return plan(specs, self._limits)
+        except EtuiError:
+            return None  # what is wrong with them is told by the header that is there
+
+    def _confirms(self, part: str, layout: Layout) -> bool:
+        entry = self._parts[part]
+        found = digest.of(layout.header, entry.header_digest.partition(":")[0])
+        return (found, len(layout.header), layout.size) == (entry.header_digest, entry.header_size, entry.size)
+
+    def source(self, part: str) -> ByteSource:
+        """The bytes of a data part, whose header is checked."""
+        self.header(part)
+        return self._sources[part]
 
     def fetch(self, chunk: Chunk, dtype: str, shape: tuple[int, ...], *, verify: bool = False) -> memoryview:
         """The bytes of a chunk: read-only, mapped where the storage can.
@@ -141,6 +180,11 @@ class DataParts:
             self._checked.add(key)
         return view
 
+    def view(self, chunk: Chunk, dtype: str, shape: tuple[int, ...]) -> memoryview:
+        """The bytes of a chunk as `fetch` gives them, and not checked: a view that outlives the reader."""
+        entry = self.locate(chunk, dtype, shape)
+        return self._sources[chunk.part].view(self.header(chunk.part).size + entry.begin, entry.end - entry.begin)
+
     def locate(self, chunk: Chunk, dtype: str, shape: tuple[int, ...]) -> Entry:
         """What the data part's header says of a chunk's tensor; its bytes are not touched.
 
@@ -163,8 +207,31 @@ class DataParts:
 
     def check_all(self) -> None:
         """Read and check the header of every data part (S-1 to S-9)."""
+        if self._computed:  # each byte is to be looked at now
+            self._headers.clear()
+        self.describe = None
         for part in self._parts:
             self.header(part)
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A source whose first bytes were read."""
+
+    source: ByteSource
+    begin: memoryview
+
+    @property
+    def size(self) -> int:
+        return self.source.size
+
+    def read(self, offset: int, length: int) -> bytes:
+        return bytes(self.view(offset, length))
+
+    def view(self, offset: int, length: int) -> memoryview:
+        if offset + length <= self.begin.nbytes:
+            return self.begin[offset : offset + length]
+        return self.source.view(offset, length)
 
 
 def _place(chunk: Chunk) -> str:

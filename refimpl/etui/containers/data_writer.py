@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from json.encoder import encode_basestring
+from typing import NamedTuple
 
 from etui import digest, dtypes
+from etui.containers.cover import Shape
 from etui.containers.data_parts import Chunk, check_bools
 from etui.containers.manifest import SAFETENSORS, PartEntry
+from etui.containers.marks import mark, replaced
 from etui.containers.tensors import Lazy, Piece, Stored, Tensor, raw_bytes
 from etui.errors import error
 from etui.garbage import no_garbage
 from etui.limits import DEFAULT_LIMITS, Limits
-from etui.storage.base import ArtifactWriter, Buffer
+from etui.storage.base import SLICE_BYTES, ArtifactWriter, Buffer
 from etui.storage.digesting import INLINE_BYTES, Digesting
-from etui.storage.safetensors import TensorSpec, plan
+from etui.storage.safetensors import plan
 from etui.storage.writing import slices
 
 Progress = Callable[[str, int, int], None]
@@ -29,18 +33,33 @@ _HEADER_PER_DIMENSION = 20
 _GATHERED_BYTES = 1024 * 1024
 
 
-@dataclass(slots=True)
-class _Item:
+class Item(NamedTuple):
+    """A piece of a tensor on its way into a data part.
+
+    Attributes:
+        tensor: the physical tensor.
+        stored: its name in the data part, which no other of the document has.
+        dtype, piece: its dtype, box and elements.
+        nbytes: bytes of the elements.
+    """
+
     tensor: str
     stored: str
     dtype: str
     piece: Piece
     nbytes: int
 
-    @property
-    def header_bytes(self) -> int:
-        name = len(encode_basestring(self.stored).encode("utf-8", "surrogatepass"))
-        return name + _HEADER_PER_TENSOR + _HEADER_PER_DIMENSION * len(self.piece.shape)
+
+class Rehearsal(NamedTuple):
+    """What is known of a document's tensors before they are written.
+
+    Attributes:
+        placed: physical tensor -> its chunks in order, with marks in place of the digests.
+        entries: data part -> its manifest entry, of no bytes.
+    """
+
+    placed: dict[str, tuple[Chunk, ...]]
+    entries: dict[str, PartEntry]
 
 
 @dataclass(slots=True)
@@ -48,11 +67,11 @@ class WrittenData:
     """What became of a document's tensors.
 
     Attributes:
-        placed: physical tensor -> its chunks in order.
+        digests: name in the data parts -> digest of the tensor's bytes.
         entries: data part -> its manifest entry.
     """
 
-    placed: dict[str, tuple[Chunk, ...]] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
     entries: dict[str, PartEntry] = field(default_factory=dict)
 
 
@@ -60,7 +79,7 @@ class WrittenData:
 class DataPlan:
     """The data parts that a document's tensors will make: part name -> tensors, in shard order."""
 
-    shards: dict[str, list[_Item]]
+    shards: dict[str, list[Item]]
 
     @property
     def nbytes(self) -> int:
@@ -81,16 +100,10 @@ def plan_data(
             too large (W-25).
         limits: the limits in force.
     """
-    shards: list[list[_Item]] = []
-    room = header_room = 0
-    for item in _items(tensors):
-        room -= item.nbytes if shard_size is not None else 0
-        header_room -= item.header_bytes
-        if not shards or room < 0 or header_room < 0:
-            shards.append([])
-            room = (shard_size or 0) - (item.nbytes if shard_size is not None else 0)
-            header_room = limits.safetensors_header_bytes - item.header_bytes
-        shards[-1].append(item)
+    items = list(_items(tensors))
+    # Of most models, one shard holds everything: that is found out for all tensors at once.
+    single = shard_size is None and _header_bytes(items) <= limits.safetensors_header_bytes
+    shards = [items] if single and items else _shards(items, shard_size, limits)
     if len(shards) < 2:
         return DataPlan({f"{base}.safetensors": shard for shard in shards})
     total = len(shards)
@@ -99,12 +112,54 @@ def plan_data(
     )
 
 
-def rehearse(data: DataPlan) -> WrittenData:
-    """What `write_data` will give, with digests of nothing: for a check of the documents before the data is written."""
-    stand_in = digest.of(b"")
-    digests = {item.stored: stand_in for items in data.shards.values() for item in items}
-    entries = {part: PartEntry("data", SAFETENSORS, 0, header_size=0, header_digest=stand_in) for part in data.shards}
-    return WrittenData(_placed(data, digests), entries)
+def _shards(items: Iterable[Item], shard_size: int | None, limits: Limits) -> list[list[Item]]:
+    shards: list[list[Item]] = []
+    room = header_room = 0
+    for item in items:
+        header_bytes = _header_bytes([item])
+        room -= item.nbytes if shard_size is not None else 0
+        header_room -= header_bytes
+        if not shards or room < 0 or header_room < 0:
+            shards.append([])
+            room = (shard_size or 0) - (item.nbytes if shard_size is not None else 0)
+            header_room = limits.safetensors_header_bytes - header_bytes
+        shards[-1].append(item)
+    return shards
+
+
+def _header_bytes(items: Sequence[Item]) -> int:
+    """The bound of W-25 for tensors in one shard."""
+    # Each character is escaped for itself, so that the names may be so together.
+    names = encode_basestring("".join([item.stored for item in items])).encode("utf-8", "surrogatepass")
+    dimensions = sum([len(item.piece.shape) for item in items])
+    return len(names) - 2 + len(items) * (2 + _HEADER_PER_TENSOR) + dimensions * _HEADER_PER_DIMENSION
+
+
+@no_garbage()
+def rehearse(data: DataPlan) -> Rehearsal:
+    """What `write_data` will give as far as it is known before, for a check of the documents."""
+    placed: dict[str, tuple[Chunk, ...]] = {}
+    boxes: dict[str, list[Chunk]] = {}
+    numbers = count()
+    for part, items in data.shards.items():
+        for item, number in zip(items, numbers, strict=False):
+            offset, shape, _ = item.piece
+            if offset is None:
+                placed[item.tensor] = (Chunk(part, item.stored, mark(number)),)
+            else:
+                boxes.setdefault(item.tensor, []).append(Chunk(part, item.stored, mark(number), offset, shape))
+    entries = {
+        part: PartEntry("data", SAFETENSORS, 0, header_size=0, header_digest=digest.of(b"")) for part in data.shards
+    }
+    # Those of one tensor may be in parts of several processes, in another order than that of W-8.
+    chunks = {name: tuple(sorted(found, key=lambda chunk: chunk.offset or ())) for name, found in boxes.items()}
+    return Rehearsal(placed | chunks, entries)
+
+
+def complete(content: bytes, data: DataPlan, written: WrittenData) -> bytes:
+    """The bytes of a document that was encoded for a rehearsal, with the digests of what was written since."""
+    digests = [written.digests[item.stored] for items in data.shards.values() for item in items]
+    return replaced(content, digests.__getitem__)
 
 
 def write_data(
@@ -120,9 +175,9 @@ def write_data(
         total: bytes in all.
     """
     written = WrittenData()
-    digests: dict[str, str] = {}
+    digests = written.digests
 
-    def found(item: _Item, value: str) -> None:
+    def found(item: Item, value: str) -> None:
         digests[item.stored] = value
         source = item.piece.source
         if isinstance(source, Stored) and value != source.chunk.digest:
@@ -131,7 +186,7 @@ def write_data(
 
     with Digesting(found) as digesting:
         for part, items in sorted(data.shards.items()):
-            layout = plan(TensorSpec(item.stored, item.dtype, item.piece.shape) for item in items)
+            layout = plan([(item.stored, item.dtype, item.piece.shape) for item in items])
             by_name = {item.stored: item for item in items}
             header = layout.header
             buffers = _buffers(header, [by_name[name] for name in layout.entries], digesting)
@@ -143,22 +198,7 @@ def write_data(
                 "data", SAFETENSORS, layout.size, header_size=len(header), header_digest=digest.of(header)
             )
         digesting.finish()
-    written.placed = _placed(data, digests)
     return written
-
-
-@no_garbage()
-def _placed(data: DataPlan, digests: Mapping[str, str]) -> dict[str, tuple[Chunk, ...]]:
-    placed: dict[str, tuple[Chunk, ...]] = {}
-    boxes: dict[str, list[Chunk]] = {}
-    for part, items in data.shards.items():
-        for item in items:
-            offset, shape, _ = item.piece
-            if offset is None:
-                placed[item.tensor] = (Chunk(part, item.stored, digests[item.stored]),)
-            else:
-                boxes.setdefault(item.tensor, []).append(Chunk(part, item.stored, digests[item.stored], offset, shape))
-    return placed | {name: tuple(found) for name, found in boxes.items()}
 
 
 def _counted(buffers: Iterable[Buffer], part: str, progress: Progress, done: int, total: int) -> Iterator[Buffer]:
@@ -169,15 +209,21 @@ def _counted(buffers: Iterable[Buffer], part: str, progress: Progress, done: int
         progress(part, max(done, 0), total)
 
 
-def _items(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[_Item]:
+def _items(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[Item]:
+    sizes: dict[tuple[str, Shape], int] = {}  # models repeat a few shapes many times
     for name, tensor in tensors:
-        for physical, plain in tensor.physical(name):
+        for physical, plain in tensor.physical(name) if tensor.encoding is not None else ((name, tensor),):
+            dtype = plain.dtype
             for piece in plain.pieces:
-                at = "" if piece.offset is None else f"@{','.join(map(str, piece.offset))}"
-                yield _Item(physical, physical + at, plain.dtype, piece, dtypes.byte_size(plain.dtype, piece.shape))
+                offset, shape, _ = piece
+                nbytes = sizes.get((dtype, shape))
+                if nbytes is None:
+                    nbytes = sizes[dtype, shape] = dtypes.byte_size(dtype, shape)
+                stored = physical if offset is None else f"{physical}@{','.join(map(str, offset))}"
+                yield Item(physical, stored, dtype, piece, nbytes)
 
 
-def _buffers(header: bytes, items: Iterable[_Item], digesting: Digesting[_Item]) -> Iterator[Buffer]:
+def _buffers(header: bytes, items: Iterable[Item], digesting: Digesting[Item]) -> Iterator[Buffer]:
     """The bytes of a data part: small tensors put together, large ones in slices."""
     yield header
     small: list[bytes] = []
@@ -199,7 +245,7 @@ def _buffers(header: bytes, items: Iterable[_Item], digesting: Digesting[_Item])
         yield b"".join(small)
 
 
-def _large(item: _Item, digesting: Digesting[_Item]) -> Iterator[memoryview]:
+def _large(item: Item, digesting: Digesting[Item]) -> Iterator[memoryview]:
     source = item.piece.source
     made = isinstance(source, Lazy)
     if made:
@@ -208,8 +254,14 @@ def _large(item: _Item, digesting: Digesting[_Item]) -> Iterator[memoryview]:
     if item.dtype == "bool":
         check_bools(raw, item.stored)
     digesting.add(item, raw, copied=made)
-    yield from slices([raw])
-    if isinstance(source, Lazy) and not source.fixed:
+    passing = isinstance(source, Lazy) and not source.fixed
+    if passing:
+        digesting.begin()
+    if item.nbytes <= SLICE_BYTES:
+        yield raw
+    else:
+        yield from slices([raw])
+    if passing:
         # Its callable may give the same memory with other elements the next time.
         del raw
         digesting.finish()

@@ -20,10 +20,13 @@ from etui.canonical import json
 from etui.canonical.numbers import MAX_INTEGER
 from etui.containers.cover import Shape
 from etui.containers.data_parts import Chunk, DataParts
+from etui.containers.plain_spans import Spans
 from etui.containers.tensors import Piece, Stored, Tensor
 from etui.containers.variable import Variable
 from etui.errors import EtuiError
+from etui.garbage import no_garbage
 from etui.limits import Limits
+from etui.storage.plain_header import PlainEntries
 
 LEAST_BYTES = 2**15
 """A document below this size is decoded entry by entry, which takes no time there."""
@@ -73,12 +76,12 @@ class PlainVariables:
         kinds: by dtype and rest.
     """
 
-    __slots__ = ("_entries", "_kinds", "_made", "_parts", "_places")
+    __slots__ = ("_entries", "_kinds", "_made", "_places", "parts")
 
     def __init__(
         self, parts: DataParts, entries: _Entries, places: list[int], kinds: dict[tuple[str, str], _Kind]
     ) -> None:
-        self._parts = parts
+        self.parts = parts
         self._entries = entries
         self._places = places
         self._kinds = kinds
@@ -103,6 +106,7 @@ class PlainVariables:
         """The paths in the model's order."""
         return list(map(self._entries.paths.__getitem__, self._places))
 
+    @no_garbage()
     def variables(self) -> dict[str, Variable]:
         """All variables by path, in the model's order."""
         made, make = self._made, self._make
@@ -110,6 +114,22 @@ class PlainVariables:
             path: made.get(path) or made.setdefault(path, make(at))
             for path, at in zip(self.paths(), self._places, strict=True)
         }
+
+    def spans(self) -> Spans | None:
+        """Where the bytes of all variables are; `None` unless one data part has just these, by columns."""
+        paths, digests, parts, dtypes_, _, rests = self._entries
+        header = self.parts.header(parts[0]) if len(set(parts)) == 1 else None
+        found = header.entries if header is not None else None
+        if header is None or not isinstance(found, PlainEntries) or found.names != paths:
+            return None
+        kinds = {dtype_and_rest: self._kinds[dtype_and_rest][:2] for dtype_and_rest in self._kinds}
+        pairs = set(zip(dtypes_, rests, found.rests, strict=True))
+        same = all(kinds[dtype, rest] == found.kinds[other][:2] for dtype, rest, other in pairs)
+        # The bytes of bools have a rule of their own.
+        if not same or any(dtype == "bool" for dtype, _, _ in pairs):
+            return None
+        source = self.parts.source(parts[0])
+        return Spans(source, paths, (found.begins + header.size).tolist(), (found.ends + header.size).tolist(), digests)
 
     def _find(self, path: object) -> int | None:
         if not isinstance(path, str):
@@ -122,7 +142,7 @@ class PlainVariables:
         entries = self._entries
         dtype, shape, role, trainable = self._kinds[entries.dtypes[at], entries.rests[at]]
         chunk = Chunk(entries.parts[at], entries.paths[at], f"sha256:{entries.digests[at]}")
-        piece = Piece(None, shape, Stored(self._parts, chunk, dtype, shape))
+        piece = Piece(None, shape, Stored(self.parts, chunk, dtype, shape))
         return Variable(Tensor(dtype, shape, pieces=(piece,)), role, trainable)
 
 

@@ -63,19 +63,29 @@ class Lazy:
         dtype, shape: promised of what the callable gives.
         load: the callable.
         fixed: whether it gives the same elements each time, as one that reads an open file does.
+        view: gives them where they are, if that can be had without a copy: with any strides, in memory of others.
+        constant: whether nothing ever changes what `view` gave.
     """
 
     dtype: str
     shape: Shape
     load: Callable[[], Array]
     fixed: bool = False
+    view: Callable[[], Array] | None = None
+    constant: bool = False
 
     def check(self) -> None:
         """Nothing to check: who made the tensor said its size."""
 
     def array(self, *, verify: bool = False) -> Array:  # noqa: ARG002  there is nothing to verify
         """What the callable gives, checked against the promised dtype and shape."""
-        array = _readonly(_canonical(self.load()))
+        return self._promised(_readonly(_canonical(self.load())))
+
+    def look(self) -> Array:
+        """The elements as they are now, to be copied at once unless they are constant: read-only, with any strides."""
+        return self._promised(_readonly(np.asarray((self.view or self.load)())))
+
+    def _promised(self, array: Array) -> Array:
         if array.shape != self.shape or dtypes.of_array(array).name != self.dtype:
             raise error(
                 "tensor-promise",
@@ -106,6 +116,28 @@ class Stored:
         """The chunk's bytes as an array, without a copy; its digest is checked at the first read."""
         view = self.parts.fetch(self.chunk, self.dtype, self.shape, verify=verify)
         return np.frombuffer(view, dtypes.by_name(self.dtype, "").numpy).reshape(self.shape)
+
+    def pinned(self) -> Pinned:
+        """The same piece, which stays valid when the artifact is closed; its bytes are not touched."""
+        view = self.parts.view(self.chunk, self.dtype, self.shape)
+        return Pinned(self.parts, self.chunk, self.dtype, self.shape, view)
+
+
+@dataclass(slots=True)
+class Pinned(Stored):
+    """A piece in a data part, with a view of its bytes."""
+
+    bytes: memoryview
+
+    def check(self) -> None:
+        """Nothing to check: it was looked up when the view was made."""
+
+    def array(self, *, verify: bool = False) -> Array:
+        """The chunk's bytes as an array, without a copy; who writes them checks the digest anyway."""
+        found = digest.of(self.bytes, self.chunk.digest.partition(":")[0]) if verify else self.chunk.digest
+        if found != self.chunk.digest:
+            raise error("digest-mismatch", where=self.place, found=f"{found}, not {self.chunk.digest}")
+        return np.frombuffer(self.bytes, dtypes.by_name(self.dtype, "").numpy).reshape(self.shape)
 
 
 class Piece(NamedTuple):
@@ -180,7 +212,16 @@ class Tensor:
         return cls(name, array.shape, encoding=encoding, components=parts)
 
     @classmethod
-    def lazy(cls, dtype: str, shape: Sequence[int], load: Callable[[], Array], *, fixed: bool = False) -> Tensor:
+    def lazy(
+        cls,
+        dtype: str,
+        shape: Sequence[int],
+        load: Callable[[], Array],
+        *,
+        fixed: bool = False,
+        view: Callable[[], Array] | None = None,
+        constant: bool = False,
+    ) -> Tensor:
         """A plain tensor whose elements `load` gives, at each reading or writing.
 
         Args:
@@ -188,10 +229,12 @@ class Tensor:
             shape: the shape of the array that `load` gives.
             load: makes the array; called once per reading.
             fixed: whether it gives the same elements each time, as one that reads an open file does.
+            view: gives the elements where they are, without a copy; a snapshot looks at them so.
+            constant: whether nothing ever changes what `view` gave, so that a snapshot need not copy it.
         """
         _check_plain(dtype)
         box = tuple(shape)
-        return cls(dtype, box, pieces=(Piece(None, box, Lazy(dtype, box, load, fixed)),))
+        return cls(dtype, box, pieces=(Piece(None, box, Lazy(dtype, box, load, fixed, view, constant)),))
 
     @classmethod
     def chunked(
@@ -287,6 +330,10 @@ class Tensor:
             UsageError: ``box-form``, another step or too many slices.
         """
         slices = _check_box(box, self.shape)
+        if self.encoding == "complex":
+            parts = {"parts": self.components["parts"].read((*slices, slice(0, 2)))}
+            extents = tuple(part.stop - part.start for part in slices)
+            return _readonly(ENCODINGS["complex"].join(self.dtype, extents, parts))
         if self.encoding is not None or len(self.pieces) == 1:
             array = self.numpy()
             return array[slices] if slices else array  # numpy would take the element out of a scalar

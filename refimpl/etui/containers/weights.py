@@ -11,6 +11,7 @@ from etui import paths
 from etui.containers import plain_weights, plain_writing
 from etui.containers.data_parts import DataParts
 from etui.containers.fields import Json, open_document
+from etui.containers.plain_spans import Spans
 from etui.containers.plain_weights import PlainVariables
 from etui.containers.tensor_index import Placed, TensorDecoder, encode_entry
 from etui.containers.tensors import Tensor
@@ -69,6 +70,15 @@ class Weights(Mapping[str, Variable]):
     def all_plain(self) -> bool:
         """Whether each variable is known to be a plain tensor in one chunk, without a look at it."""
         return self._plain is not None
+
+    @property
+    def parts(self) -> DataParts | None:
+        """The data parts of the artifact, if each variable is known to lie in one."""
+        return None if self._plain is None else self._plain.parts
+
+    def spans(self) -> Spans | None:
+        """Where the bytes of all variables are, if that can be said by columns; `None` if not."""
+        return None if self._plain is None else self._plain.spans()
 
     def has_variable(self, path: str) -> bool:
         """Whether `path` is a variable's own path, and no alias."""
@@ -132,8 +142,8 @@ def decode(tree: dict[str, Json], parts: DataParts, limits: Limits = DEFAULT_LIM
         paths.check_path(path, DOCUMENT, limits)
         tensor = decoder.decode(entry, path, _VARIABLE_FIELDS)
         order, role, trainable = entry["order"], entry["role"], entry["trainable"]
-        if type(order) is not int or type(trainable) is not bool or type(role) is not str or not role:
-            raise context.fail(path, "order, role or trainable has the wrong type")
+        if type(order) is not int or order < 0 or type(trainable) is not bool or type(role) is not str or not role:
+            raise context.fail(path, "order, role or trainable has another form")
         orders.append((order, path, Variable(tensor, role, trainable)))
     orders.sort(key=lambda item: item[0])
     for index, (order, path, _) in enumerate(orders):
@@ -142,7 +152,8 @@ def decode(tree: dict[str, Json], parts: DataParts, limits: Limits = DEFAULT_LIM
     variables = {path: variable for _, path, variable in orders}
     for path, target in aliases.items():
         paths.check_path(path, DOCUMENT, limits)
-        if path in variables or not isinstance(target, str) or target not in variables:
+        context.typed(aliases, path, str, "aliases")
+        if path in variables or target not in variables:
             raise error("alias-target", where=context.place(f"aliases/{path}"), found=shown(target))
     paths.check_no_collisions([*variables, *aliases], DOCUMENT)
     return Weights(variables, aliases, extra)

@@ -21,6 +21,7 @@ from etui.storage.packed import PackedReader, PackedWriter
 from etui.storage.sources import BytesSource, FileSource
 from etui.storage.targets import check_target
 from etui.storage.transaction import FileTransaction, resolved, standing
+from etui.storage.urls import is_url, local
 
 __all__ = ["create_artifact", "open_artifact"]
 
@@ -32,7 +33,8 @@ def open_artifact(location: Location, limits: Limits = DEFAULT_LIMITS) -> Artifa
     """Open an artifact; of the data parts, nothing is read.
 
     Args:
-        location: a path to a file or a folder, the bytes of a packed artifact, or a mapping from part name to bytes.
+        location: a path to a file or a folder, the URL of one, the bytes of a packed artifact, or a mapping from part
+            name to bytes.
         limits: the limits in force.
 
     Raises:
@@ -43,6 +45,12 @@ def open_artifact(location: Location, limits: Limits = DEFAULT_LIMITS) -> Artifa
         return MemoryReader(location, limits)
     if isinstance(location, bytes):
         return PackedReader(BytesSource(location), "<bytes>", limits=limits)
+    if isinstance(location, str):
+        if is_url(location):
+            from etui.storage.remote import open_remote
+
+            return open_remote(location, limits)
+        location = local(location)
     with storage_errors(os.fspath(location)):
         path = standing(Path(location))
         if path.is_dir():
@@ -64,12 +72,13 @@ def create_artifact(target: Target, form: Form | None = None, limits: Limits = D
     what it points to.
 
     Args:
-        target: a path, a file open for writing (binary, seekable, empty), or a mapping to fill.
-        form: ``"directory"`` or ``"packed"`` for a path.
+        target: a path, a URL, a file open for writing (binary, seekable, empty), or a mapping to fill.
+        form: ``"directory"`` or ``"packed"`` for a path or a URL.
         limits: the limits in force.
 
     Raises:
-        StorageError: ``target-not-etui``, something else is there that would be lost; ``storage-failed``.
+        StorageError: ``target-not-etui``, something else is there that would be lost; ``storage-failed``; for a URL,
+            what `etui.storage.remote_writing.create_remote` says.
         UsageError: ``writer-misuse``, the form does not suit the target.
     """
     if isinstance(target, MutableMapping):
@@ -78,12 +87,16 @@ def create_artifact(target: Target, form: Form | None = None, limits: Limits = D
     if not isinstance(target, str | os.PathLike):
         _check_form(form, "packed")
         return PackedWriter(target, "<file>", limits=limits)
-    text = os.fspath(target)
+    text = local(os.fspath(target))
+    if is_url(text):
+        from etui.storage.remote_writing import create_remote
+
+        return create_remote(text, form, limits)
     path = resolved(text)
     if form is None:
         form = "directory" if text.endswith(os.sep) or path.is_dir() else "packed"
-    if form == "memory" or not text:
-        raise error("writer-misuse", where=text, found="an empty path, or a path for the form 'memory'")
+    if form in {"memory", "series"} or not text:
+        raise error("writer-misuse", where=text, found=f"an empty path, or a path for the form {shown(form)}")
     check_target(path, form, limits)
     if form == "directory":
         return DirectoryWriter(path, limits, check=lambda: check_target(path, form, limits))

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Literal, Protocol, Self
 
 Buffer = bytes | bytearray | memoryview
-Form = Literal["directory", "packed", "memory"]
+Form = Literal["directory", "packed", "memory", "series"]
 
 # Large enough that calls cost nothing, small enough that a few in flight stay far below the memory bounds.
 SLICE_BYTES = 4 * 1024 * 1024
@@ -92,6 +92,17 @@ class ArtifactReader(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+def is_remote(reader: ArtifactReader) -> bool:
+    """Whether a reader asks a store for each range: it has an attribute `remote` that says so."""
+    return bool(getattr(reader, "remote", False))
+
+
+def read_on(reader: ArtifactReader) -> None:
+    """Tell a remote reader that most of the artifact will be read, which it then gets in large ranges."""
+    if is_remote(reader):
+        reader.read_on()  # type: ignore[attr-defined]  # remote readers have it
 
 
 class ArtifactWriter(Protocol):

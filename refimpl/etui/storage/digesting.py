@@ -16,15 +16,16 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from etui import digest
-from etui.storage.base import Buffer
+from etui.storage.base import SLICE_BYTES, Buffer
 from etui.storage.writing import slices
 
 # Beyond this, threads wait for memory.
 _MOST_THREADS = 8
 # Below this size handing data to another thread takes longer than hashing it.
 INLINE_BYTES = 32 * 1024
-# Work for a thread is handed over in amounts of about this size.
-JOB_BYTES = 1024 * 1024
+# Work for a thread is handed over in amounts of about this size: each time, the caller loses Python's lock.
+JOB_BYTES = 4 * 1024 * 1024
+_LEAST_JOB_BYTES = 512 * 1024
 _COPIED_BYTES = 24 * 1024 * 1024
 
 Key = TypeVar("Key")
@@ -93,11 +94,19 @@ class Digesting(Generic[Key]):
         while self._copied and self._copied + size > _COPIED_BYTES:
             self._collect()
 
+    def begin(self) -> None:
+        """Hand over what waits for more, if it is worth it: the caller will add nothing before `finish`."""
+        if self._batch_bytes >= _LEAST_JOB_BYTES:
+            self._hand_over()
+
     def finish(self) -> None:
-        """Wait until everything is hashed."""
-        self._hand_over()
+        """Wait until everything is hashed; what was not handed over yet, the waiting thread does."""
+        batch, self._batch, self._batch_bytes, self._batch_copied = self._batch, [], 0, 0
+        last = self._hash(batch)
         while self._jobs:
             self._collect()
+        for key, value in last:
+            self._found(key, value)
 
     def _hand_over(self) -> None:
         if self._batch:
@@ -116,6 +125,9 @@ class Digesting(Generic[Key]):
     def _hash(self, batch: list[tuple[Key, Buffer]]) -> list[tuple[Key, str]]:
         done = []
         for key, data in batch:
+            if len(data) <= SLICE_BYTES and not self._ended:
+                done.append((key, digest.of(data, self._algorithm)))
+                continue
             hasher = digest.new(self._algorithm)
             for view in slices([data]):
                 if self._ended:

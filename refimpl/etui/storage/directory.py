@@ -16,6 +16,7 @@ from etui.limits import DEFAULT_LIMITS, Limits
 from etui.storage.base import ByteSource, Form
 from etui.storage.failures import storage_errors, storage_failure
 from etui.storage.memory import missing
+from etui.storage.open_files import OpenFiles, most_open
 from etui.storage.part_names import MANIFEST, check_part_name, check_part_names
 from etui.storage.sources import FileSource
 from etui.storage.transaction import FolderTransaction, create_file, make_folder, sync_file, sync_folder
@@ -40,6 +41,7 @@ class DirectoryReader:
         self.form: Form = "directory"
         self.location = str(path)
         self._limits = limits
+        self._files: OpenFiles | None = None  # of an artifact of many parts, which are not all open at once
         with storage_errors(self.location):
             self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -55,6 +57,9 @@ class DirectoryReader:
     def source(self, name: str) -> ByteSource:
         """The bytes of a part, which is a regular file that no symbolic link leads to (F-1)."""
         self._status(name)
+        return self._opened(name) if self._files is None else self._files.add(name)
+
+    def _opened(self, name: str) -> FileSource:
         with self._folder_of(name) as (folder, base), storage_errors(f"{self.location}/{name}"):
             descriptor = os.open(base, _FILE_FLAGS, dir_fd=folder)
             return FileSource(descriptor, f"{self.location}/{name}")
@@ -66,6 +71,9 @@ class DirectoryReader:
             found = self._status(name).st_size
             if found != size:
                 raise error("part-size", where=name, found=f"{found} bytes, not {size}")
+        most = most_open()
+        if len(listed) > most:
+            self._files = OpenFiles(self._opened, most)
 
     def verify_container(self, listed: Collection[str]) -> None:
         """Nothing lies below the folder that is not listed (F-5)."""
@@ -78,6 +86,9 @@ class DirectoryReader:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
+        files, self._files = self._files, None
+        if files is not None:
+            files.close()
 
     def __enter__(self) -> Self:
         return self

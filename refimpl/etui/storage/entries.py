@@ -6,10 +6,11 @@ import errno
 import os
 import secrets
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from etui.storage.leftovers import remove, sync_folder
+from etui.storage.leftovers import lock, remove, sync_folder
 from etui.storage.output import create_file, sync_file
 from etui.storage.system import calls
 
@@ -43,6 +44,48 @@ def remove_file(path: Path) -> None:
 def remove_folder(path: Path) -> None:
     """Remove an empty folder."""
     calls.system.rmdir(path)
+
+
+@contextmanager
+def lockable(path: Path, *, make: bool = False) -> Iterator[int]:
+    """A file held open so that it can be locked in the block; made if asked, where there is nothing.
+
+    The lock ends with the block, whoever has the descriptor by then; but not with that of a process that was forked in
+    it, whose copy of the descriptor stands for the same lock.
+    """
+    owner = os.getpid()
+    try:
+        descriptor = _opened(path)
+    except FileNotFoundError:
+        if not make:
+            raise
+        with suppress(FileExistsError):
+            create_file(path).close()
+        descriptor = _opened(path)
+    try:
+        yield descriptor
+    finally:
+        if os.getpid() == owner:
+            with suppress(OSError):
+                calls.system.unlock(descriptor)
+        with suppress(OSError):
+            calls.system.close(descriptor)
+
+
+def _opened(path: Path) -> int:
+    """Open for writing if that can be, without which NFS gives nobody a lock for itself alone."""
+    flags = os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        return calls.system.open(path, os.O_RDWR | flags)
+    except OSError as cause:
+        if cause.errno not in {errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR}:
+            raise
+    return calls.system.open(path, os.O_RDONLY | flags)
+
+
+def try_lock(descriptor: int, *, shared: bool) -> bool | None:
+    """Lock what is held open, without waiting; whether it is locked now, `None` on file systems without locks."""
+    return lock(descriptor, shared=shared)
 
 
 def flush_file(path: Path) -> None:

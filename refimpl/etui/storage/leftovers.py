@@ -154,10 +154,13 @@ def sync_folder(path: Path) -> None:
         calls.system.close(descriptor)
 
 
-def lock(descriptor: int) -> bool | None:
+def lock(descriptor: int, *, shared: bool = False) -> bool | None:
     """Lock without waiting; whether it is locked now, `None` on file systems without locks."""
     try:
-        calls.system.flock(descriptor)
+        if shared:
+            calls.system.flock(descriptor, True)
+        else:
+            calls.system.flock(descriptor)
     except BlockingIOError:
         return False
     except OSError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, MutableMapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -83,12 +84,22 @@ class MemoryWriter(CheckedWriter):
     def _publish(self) -> None:
         earlier = dict(self._target)
         try:
-            self._target.clear()
             self._target.update(self._parts)
+            for name in earlier.keys() - self._parts.keys():
+                del self._target[name]
         except BaseException:
-            self._target.clear()
-            self._target.update(earlier)
+            self._restore(earlier)
             raise
+
+    def _restore(self, earlier: Mapping[str, bytes]) -> None:
+        """What was there, as far as a mapping that refuses some changes takes it."""
+        for name, data in earlier.items():
+            if self._target.get(name) is not data:
+                with suppress(Exception):
+                    self._target[name] = data
+        for name in self._parts.keys() - earlier.keys():
+            with suppress(Exception):
+                self._target.pop(name, None)
 
     def _abort(self) -> None:
         self._parts.clear()

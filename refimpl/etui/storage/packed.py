@@ -125,6 +125,8 @@ class PackedReader:
         location: where, for messages.
         limits: the limits in force.
         close: called by `close`.
+        eager: look at the first bytes of the file, and at a member's local header before its data is handed out; else
+            `verify_container` does it.
 
     Raises:
         RejectError: a ``zip-`` code, ``part-name``, ``limit-parts``, ``limit-path``.
@@ -137,13 +139,15 @@ class PackedReader:
         *,
         limits: Limits = DEFAULT_LIMITS,
         close: Callable[[], None] = lambda: None,
+        eager: bool = True,
     ) -> None:
         self.form: Form = "packed"
         self.location = location
+        self._eager = eager
         self._source = source
         self._limits = limits
         self._close = close
-        self._members = read_directory(source, limits)
+        self._members = read_directory(source, limits, head=eager)
         self._checked: set[str] = set()
 
     def names(self) -> Mapping[str, int]:
@@ -151,11 +155,11 @@ class PackedReader:
         return {name: member.size for name, member in self._members.items()}
 
     def source(self, name: str) -> ByteSource:
-        """The data of a member, whose local header is checked."""
+        """The data of a member, whose local header is checked unless that is left to `verify_container`."""
         member = self._members.get(name)
         if member is None:
             raise error("zip-members", where=self.location, found=f"no member {shown(name)}")
-        if name not in self._checked:
+        if self._eager and name not in self._checked:
             check_local_header(self._source, member)
             self._checked.add(name)
         return Window(self._source, member.data_offset, member.size)

@@ -37,16 +37,28 @@ _NAMED_FIELDS = {
 _ENTRY_BYTES = z.CENTRAL.size + 28  # and the name: the longest canonical entry has three zip64 values
 
 
-def read_directory(source: ByteSource, limits: Limits) -> dict[str, Member]:
+def most_directory_bytes(count: int, limits: Limits) -> int:
+    """The size that a directory of so many members can have."""
+    return count * (_ENTRY_BYTES + limits.part_name_bytes)
+
+
+def read_directory(source: ByteSource, limits: Limits, *, head: bool = True) -> dict[str, Member]:
     """The members of a packed artifact by name, in their order, from the tail of the file alone.
+
+    Args:
+        source: the whole file.
+        limits: the limits in force.
+        head: look at the first bytes too, which a local file has at hand.
 
     Raises:
         RejectError: ``zip-truncated``, ``zip-layout``, ``zip-field``, ``zip-zip64``, ``zip-members``, ``part-name``,
             ``limit-parts``, ``limit-path``.
     """
+    if head:
+        _check_head(source)
     tail = _checked_tail(source, limits)
     # A longer directory has an entry that is refused before its end is reached.
-    readable = min(tail.directory_size, tail.count * (_ENTRY_BYTES + limits.part_name_bytes))
+    readable = min(tail.directory_size, most_directory_bytes(tail.count, limits))
     raw = source.read(tail.directory_offset, readable)
     members: dict[str, Member] = {}
     at = offset = 0
@@ -102,10 +114,13 @@ def check_local_header(source: ByteSource, member: Member) -> None:
     raise error("zip-alignment", where=where, found=f"the extra field {shown(raw[start:])}")
 
 
-def _checked_tail(source: ByteSource, limits: Limits) -> z.Tail:
+def _check_head(source: ByteSource) -> None:
     head = source.read(0, min(source.size, 4))
     if not z.LOCAL_SIGNATURE.startswith(head):
         raise error("zip-layout", where="byte 0", found=f"{shown(head)} in place of a local header")
+
+
+def _checked_tail(source: ByteSource, limits: Limits) -> z.Tail:
     tail = z.read_tail(source)
     if isinstance(tail, str):
         code, found = _TAIL_FAULTS[tail]

@@ -44,7 +44,7 @@ class Entry(NamedTuple):
     end: int
 
 
-class _Kind(NamedTuple):
+class Kind(NamedTuple):
     """What many tensors have in common: dtype, shape, bytes, and bytes of an element."""
 
     dtype: str
@@ -54,9 +54,16 @@ class _Kind(NamedTuple):
 
 
 class PlainEntries(Mapping[str, Entry]):
-    """Name -> entry, in the header's order; an entry is made when it is asked for."""
+    """Name -> entry, in the header's order; an entry is made when it is asked for.
 
-    __slots__ = ("_begins", "_ends", "_kinds", "_names", "_rests")
+    Attributes:
+        names: of the tensors, ascending.
+        begins, ends: the span of each, counted from the data section.
+        rests: what else the header says of each, as text.
+        kinds: what these texts stand for.
+    """
+
+    __slots__ = ("begins", "ends", "kinds", "names", "rests")
 
     def __init__(
         self,
@@ -64,26 +71,26 @@ class PlainEntries(Mapping[str, Entry]):
         begins: npt.NDArray[np.int64],
         ends: npt.NDArray[np.int64],
         rests: list[str],
-        kinds: Mapping[str, _Kind],
+        kinds: Mapping[str, Kind],
     ) -> None:
-        self._names = names  # ascending
-        self._begins = begins
-        self._ends = ends
-        self._rests = rests
-        self._kinds = kinds
+        self.names = names
+        self.begins = begins
+        self.ends = ends
+        self.rests = rests
+        self.kinds = kinds
 
     def __getitem__(self, name: str) -> Entry:
-        at = bisect_left(self._names, name)
-        if at == len(self._names) or self._names[at] != name:
+        at = bisect_left(self.names, name)
+        if at == len(self.names) or self.names[at] != name:
             raise KeyError(name)
-        kind = self._kinds[self._rests[at]]
-        return Entry(kind.dtype, kind.shape, int(self._begins[at]), int(self._ends[at]))
+        kind = self.kinds[self.rests[at]]
+        return Entry(kind.dtype, kind.shape, int(self.begins[at]), int(self.ends[at]))
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        return iter(self.names)
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self.names)
 
 
 def read(text: str, available: int, limits: Limits) -> PlainEntries | None:
@@ -121,7 +128,7 @@ def read(text: str, available: int, limits: Limits) -> PlainEntries | None:
     return PlainEntries(names, begins, ends, rests, known) if spans[-1] == available else None
 
 
-def _kind(rest: str, limits: Limits) -> _Kind | None:
+def _kind(rest: str, limits: Limits) -> Kind | None:
     match = _REST.fullmatch(rest)
     dtype = dtypes.BY_SAFETENSORS.get(match[1]) if match else None
     if match is None or dtype is None or match[2].count(",") >= limits.rank:
@@ -133,4 +140,4 @@ def _kind(rest: str, limits: Limits) -> _Kind | None:
         return None
     if max(shape, default=0) > _MAX_INTEGER or size > _MAX_INTEGER:
         return None
-    return _Kind(dtype.name, shape, size, dtype.bits // 8)
+    return Kind(dtype.name, shape, size, dtype.bits // 8)

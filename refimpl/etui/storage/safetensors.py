@@ -11,10 +11,13 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
+from json.encoder import encode_basestring
 from operator import itemgetter
 from typing import NamedTuple
 
 from etui import columns, dtypes
+from etui.canonical import json as canonical_json
 from etui.errors import EtuiError, error, shown
 from etui.garbage import no_garbage
 from etui.limits import DEFAULT_LIMITS, Limits
@@ -36,6 +39,8 @@ _ENTRY = re.compile(
 _ODD_SHAPE = re.compile(
     rf'{_NAME}:\{{"data_offsets":\[{_INTEGER},{_INTEGER}\],"dtype":"[^"\\]{{0,32}}","shape":(?!\[[0-9,]*+\])'
 )
+# So much of such a shape is looked at: what is longer has no fault but that of the header.
+_ODD_CHARACTERS = 4096
 
 
 class TensorSpec(NamedTuple):
@@ -75,7 +80,7 @@ class Header:
 
 
 @no_garbage()
-def plan(tensors: Iterable[TensorSpec], limits: Limits = DEFAULT_LIMITS) -> Layout:
+def plan(tensors: Iterable[TensorSpec | tuple[str, str, tuple[int, ...]]], limits: Limits = DEFAULT_LIMITS) -> Layout:
     """Lay tensors out in the canonical order and make the header (S-2, S-5, S-6).
 
     Raises:
@@ -83,30 +88,40 @@ def plan(tensors: Iterable[TensorSpec], limits: Limits = DEFAULT_LIMITS) -> Layo
         MalformedError: ``safetensors-header``, the header is beyond the limit.
         LimitError: ``limit-rank``, ``limit-tensor``.
     """
-    widths = _Widths()
     # Python orders text by code points, which is the order of the UTF-8 bytes; the second sort keeps it.
     specs = sorted(tensors, key=itemgetter(0))
-    specs.sort(key=lambda spec: -widths.of(spec[1]))
+    widths = _widths(spec[1] for spec in specs)
+    if len(widths) > 1:
+        specs.sort(key=lambda spec: -widths[spec[1]])
     entries: dict[str, Entry] = {}
-    sizes: dict[tuple[str, tuple[int, ...]], int] = {}
+    fields: list[str] = []
+    kinds: dict[tuple[str, tuple[int, ...]], tuple[int, str]] = {}  # few differ within a part
     at = 0
     for name, dtype, shape in specs:
-        if name in entries:
-            raise error("writer-misuse", where=shown(name), found="a second tensor of this name")
-        if name == METADATA:
-            raise _fault("a data part", f"a tensor of the name {METADATA}, which safetensors has for something else")
-        size = sizes.get((dtype, shape))
-        if size is None:
-            size = sizes[dtype, shape] = _checked_size(dtype, shape, shown(name), limits)
-        end = at + size
-        entries[name] = Entry(dtype, tuple(shape), at, end)
-        at = end
+        kind = kinds.get((dtype, shape))
+        if kind is None:
+            kind = kinds[dtype, shape] = _kind(dtype, shape, shown(name), limits)
+        begin, at = at, at + kind[0]
+        entries[name] = Entry(dtype, shape, begin, at)
+        fields.append(f'{encode_basestring(name)}:{{"data_offsets":[{begin},{at}{kind[1]}')
+    if METADATA in entries:
+        raise _fault("a data part", f"a tensor of the name {METADATA}, which safetensors has for something else")
+    if len(entries) < len(specs):
+        twice = next(spec[0] for spec, after in pairwise(specs) if spec[0] == after[0])
+        raise error("writer-misuse", where=shown(twice), found="a second tensor of this name")
     if not entries:
         raise error("writer-misuse", found="a data part without tensors")
-    header = _encode(entries)
+    header = _encode(list(entries), fields)
     if len(header) - _LENGTH_BYTES > limits.safetensors_header_bytes:
         raise error("safetensors-header", found=f"a header of {len(header)} bytes for {len(entries)} tensors")
     return Layout(header, entries, len(header) + at)
+
+
+def _kind(dtype: str, shape: tuple[int, ...], where: str, limits: Limits) -> tuple[int, str]:
+    """The bytes of a tensor, and what is behind the end of its span in the header."""
+    extents = ",".join(map(str, shape))
+    text = f'],"dtype":"{dtypes.DTYPES[dtype].safetensors}","shape":[{extents}]}}'
+    return _checked_size(dtype, shape, where, limits), text
 
 
 def read_header(source: ByteSource, where: str, limits: Limits = DEFAULT_LIMITS) -> Header:
@@ -132,33 +147,21 @@ def _checked_size(dtype: str, shape: tuple[int, ...], where: str, limits: Limits
     return dtypes.check_size(dtype, shape, where, limits)
 
 
-class _Widths:
-    """Bytes per element by dtype name, remembered: a data part has many tensors and few dtypes."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, int] = {}
-
-    def of(self, dtype: str) -> int:
-        width = self._known.get(dtype)
-        if width is None:
-            found = dtypes.DTYPES.get(dtype)
-            if found is None or found.safetensors is None:
-                raise error("writer-misuse", found=f"{shown(dtype)}, which has no plain tensors")
-            width = self._known[dtype] = found.bits // 8
-        return width
+def _widths(names: Iterable[str]) -> dict[str, int]:
+    """Bytes per element of dtypes by their names."""
+    widths = {}
+    for name in set(names):
+        found = dtypes.DTYPES.get(name)
+        if found is None or found.safetensors is None:
+            raise error("writer-misuse", found=f"{shown(name)}, which has no plain tensors")
+        widths[name] = found.bits // 8
+    return widths
 
 
-def _encode(entries: Mapping[str, Entry]) -> bytes:
-    codes = {entry.dtype: dtypes.DTYPES[entry.dtype].safetensors for entry in entries.values()}
-    shapes = {entry.shape: ",".join(map(str, entry.shape)) for entry in entries.values()}
-    quoted = json.encoder.encode_basestring
-    order: Callable[[tuple[str, Entry]], str | bytes] = (
-        itemgetter(0) if columns.in_bmp("".join(entries)) else _key_order
-    )
-    fields = [
-        f'{quoted(name)}:{{"data_offsets":[{begin},{end}],"dtype":"{codes[dtype]}","shape":[{shapes[shape]}]}}'
-        for name, (dtype, shape, begin, end) in sorted(entries.items(), key=order)
-    ]
+def _encode(names: list[str], fields: list[str]) -> bytes:
+    """The header of the fields of the names, each of which is there once."""
+    order: Callable[[tuple[str, str]], str | bytes] = itemgetter(0) if columns.in_bmp("".join(names)) else _key_order
+    fields = [field for _, field in sorted(zip(names, fields, strict=True), key=order)]
     try:
         text = ("{" + ",".join(fields) + "}").encode()
     except UnicodeEncodeError as cause:
@@ -168,7 +171,7 @@ def _encode(entries: Mapping[str, Entry]) -> bytes:
     return len(text).to_bytes(_LENGTH_BYTES, "little") + text
 
 
-def _key_order(item: tuple[str, Entry]) -> bytes:
+def _key_order(item: tuple[str, str]) -> bytes:
     return item[0].encode("utf-16-be", "surrogatepass")
 
 
@@ -257,17 +260,17 @@ class _Shapes:
 
 def _unescaped(name: str, where: str) -> str:
     value: str = json.loads(f'"{name}"')
-    if json.encoder.encode_basestring(value) != f'"{name}"':
+    if encode_basestring(value) != f'"{name}"':
         raise _fault(where, f"the name {shown(name)}, which is not escaped canonically")
     return value
 
 
 def _check_layout(entries: Mapping[str, Entry], available: int, where: str) -> None:
     """Spans follow each other by falling width and then by name, over the whole data section (S-5)."""
-    widths = _Widths()
+    widths = _widths(entry.dtype for entry in entries.values())
     by_width: dict[int, list[str]] = {}
     for name, entry in entries.items():
-        by_width.setdefault(widths.of(entry.dtype), []).append(name)
+        by_width.setdefault(widths[entry.dtype], []).append(name)
     at = 0
     for width in sorted(by_width, reverse=True):
         # Python orders text by code points, which is the order of the UTF-8 bytes.
@@ -284,11 +287,20 @@ def _check_layout(entries: Mapping[str, Entry], available: int, where: str) -> N
 def _entry_fault(text: str, at: int, where: str) -> EtuiError:
     place = f"{where}, byte {_LENGTH_BYTES + len(text[:at].encode())}"
     odd_shape = _ODD_SHAPE.match(text, at)
-    if odd_shape:
+    if odd_shape and _is_value(text[odd_shape.end() : odd_shape.end() + _ODD_CHARACTERS]):
         return error("shape-form", where=place, found=shown(text[odd_shape.end() : odd_shape.end() + 40]))
     if text.startswith(f'"{METADATA}":', at):
         return _fault(place, "__metadata__, which a canonical header does not have")
     return _fault(place, f"{shown(text[at : at + 40])} in place of a tensor in canonical form")
+
+
+def _is_value(text: str) -> bool:
+    """Whether a text begins with a JSON value in its canonical form."""
+    try:
+        value, end = json.JSONDecoder().raw_decode(text)
+        return canonical_json.encode_tree(value) == text[:end].encode()
+    except (ValueError, RecursionError, EtuiError):
+        return False
 
 
 def _fault(where: str, found: str) -> EtuiError:

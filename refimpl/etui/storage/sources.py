@@ -61,7 +61,7 @@ class FileSource:
     def __init__(self, descriptor: int, where: str) -> None:
         self._descriptor = descriptor
         self._where = where
-        self._map: mmap.mmap | None = None
+        self._whole: memoryview | None = None
         with storage_errors(where):
             status = os.fstat(descriptor)
         self._size = status.st_size
@@ -92,9 +92,9 @@ class FileSource:
         self._check_open()
         if not length:
             return memoryview(b"")
-        if self._map is None:
-            self._map = self._mapped(0, self._size)
-        return memoryview(self._map)[offset : offset + length]
+        if self._whole is None:
+            self._whole = memoryview(self._mapped(0, self._size))
+        return self._whole[offset : offset + length]
 
     def _mapped(self, start: int, stop: int) -> mmap.mmap:
         """A map of the bytes from `start` on, which is a multiple of `mmap.ALLOCATIONGRANULARITY`."""
@@ -110,7 +110,7 @@ class FileSource:
 
     def close(self) -> None:
         """Close the file. Views keep their pages."""
-        descriptor, self._descriptor, self._map = self._descriptor, -1, None
+        descriptor, self._descriptor, self._whole = self._descriptor, -1, None
         if descriptor >= 0:
             os.close(descriptor)
 

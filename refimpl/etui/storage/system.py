@@ -54,9 +54,13 @@ class System:
                 return
         os.fsync(descriptor)
 
-    def flock(self, descriptor: int) -> None:
-        """Lock for this process alone, without waiting."""
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    def flock(self, descriptor: int, shared: bool = False) -> None:
+        """Lock without waiting: for this process alone, or together with others that share the lock."""
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+
+    def unlock(self, descriptor: int) -> None:
+        """Give a lock back, also where a process that was forked meanwhile has the descriptor, too."""
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
 
     def close(self, descriptor: int) -> None:
         """Close a descriptor, which gives its lock back."""

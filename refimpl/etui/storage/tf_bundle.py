@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -18,11 +19,12 @@ import numpy as np
 from etui import dtypes
 from etui.errors import error, shown
 from etui.limits import DEFAULT_LIMITS, Limits
+from etui.storage.base import ByteSource
 from etui.storage.crc32c import crc32c, masked
-from etui.storage.failures import storage_errors
+from etui.storage.open_files import OnDemandFile, OpenFiles
 from etui.storage.ordered_code import slice_key
 from etui.storage.protobuf import Message, decode
-from etui.storage.sources import FileSource, PassingFile
+from etui.storage.sources import open_file
 from etui.storage.sstable import FOOTER_BYTES, MAGIC, read_table
 from etui.storage.tf_bundle_form import DTYPES, ENTRY, HEADER, VARIANT, read_strings, strings_crc, variants_crc
 
@@ -50,7 +52,7 @@ class BundleTensor:
     dtype: str
     shape: tuple[int, ...]
     slices: list[tuple[tuple[int, ...], BundleTensor]] = field(default_factory=list)
-    _shard: FileSource | None = field(default=None, repr=False)
+    _shard: ByteSource | None = field(default=None, repr=False)
     _place: tuple[int, int] = (0, 0)
     _crc: int = 0
     _order: str = "<"
@@ -118,15 +120,14 @@ class Bundle:
         tensors: each tensor by its name, in the order of the index; slices are within theirs.
     """
 
-    def __init__(self, name: str, shards: Mapping[int, FileSource], tensors: dict[str, BundleTensor]) -> None:
+    def __init__(self, name: str, files: OpenFiles, tensors: dict[str, BundleTensor]) -> None:
         self.name = name
         self.tensors = tensors
-        self._shards = shards
+        self._files = files
 
     def close(self) -> None:
         """Let go of the files."""
-        for shard in self._shards.values():
-            shard.close()
+        self._files.close()
 
     def __enter__(self) -> Self:
         return self
@@ -167,13 +168,6 @@ def open_bundle(prefix: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS)
     return _Opening(Path(folder), name, limits).bundle()
 
 
-def _open_file(path: Path) -> FileSource:
-    with storage_errors(str(path)):
-        # Not following a name that the file system made into something else would refuse sound links of users.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    return PassingFile(descriptor, str(path))
-
-
 class _Opening:
     """Reads the index and binds its entries to the shards."""
 
@@ -182,24 +176,22 @@ class _Opening:
         self._name = name
         self._limits = limits
         self._where = name + INDEX
-        self._shards: dict[int, FileSource] = {}
+        self._files = OpenFiles(open_file)
+        self._shards: dict[int, OnDemandFile] = {}
         self._extents: dict[int, list[tuple[int, int, str]]] = {}
         self._number = 0
         self._order = "<"
         self._bytes = 0
 
     def bundle(self) -> Bundle:
-        index = _open_file(self._folder / self._where)
         try:
-            tensors = self._tensors(read_table(index, self._where, self._limits))
+            with closing(open_file(self._folder / self._where)) as index:
+                tensors = self._tensors(read_table(index, self._where, self._limits))
             self._check_overlap()
         except BaseException:
-            for shard in self._shards.values():
-                shard.close()
+            self._files.close()
             raise
-        finally:
-            index.close()
-        return Bundle(self._where, self._shards, tensors)
+        return Bundle(self._where, self._files, tensors)
 
     def _tensors(self, table: Iterator[tuple[bytes, bytes]]) -> dict[str, BundleTensor]:
         # All keys before the first entry is decoded: that there are too many of them shows in a tenth of the time.
@@ -319,12 +311,12 @@ class _Opening:
             _where=shard_name(self._name, number, self._number),
         )
 
-    def _shard(self, number: int) -> FileSource:
+    def _shard(self, number: int) -> OnDemandFile:
         if number not in self._shards:
             path = self._folder / shard_name(self._name, number, self._number)
             if not path.is_file():
                 raise self._bad("bundle-shard", f"no file {path.name}")
-            self._shards[number] = _open_file(path)
+            self._shards[number] = self._files.add(str(path))
         return self._shards[number]
 
     def _check_overlap(self) -> None:

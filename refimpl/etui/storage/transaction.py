@@ -1,7 +1,8 @@
 """Replacing a file or a folder in one step: write beside, flush to the device, rename (clauses F-6 to F-8).
 
 Everything that Etui writes into a file system goes through this module, whose helpers are `system`, the calls
-themselves, `output`, the files that are written, `entries`, other names, and `leftovers`, those beside a target.
+themselves, `output`, the files that are written, `making`, what is new beside a target, `entries`, other names, and
+`leftovers`, those beside a target.
 
 The order is that of a journal: the content is flushed before its name changes, the change of the name before anything
 that had the name is removed. Where the flush of a name fails, the change is undone; and where that cannot be flushed
@@ -14,23 +15,26 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO
 
 from etui.errors import error
 from etui.storage.entries import (
     duplicate,
     flush_file,
+    lockable,
     make_folder,
     make_folders,
     remove_file,
     remove_folder,
     rename,
+    try_lock,
 )
 from etui.storage.failures import storage_errors
-from etui.storage.leftovers import Cleared, beside, clear, lock, locked, recover, remove, standing, sync_folder, within
+from etui.storage.leftovers import Cleared, beside, clear, locked, recover, remove, standing, sync_folder, within
+from etui.storage.making import TRIES, NewFolder, make_beside, make_file, mode_of
 from etui.storage.output import buffered, create_file, sync_file
 from etui.storage.system import calls
 
@@ -42,6 +46,7 @@ __all__ = [
     "create_file",
     "duplicate",
     "flush_file",
+    "lockable",
     "make_folder",
     "make_folders",
     "nameless_file",
@@ -54,10 +59,10 @@ __all__ = [
     "standing",
     "sync_file",
     "sync_folder",
+    "try_lock",
+    "write_once",
 ]
 
-_Held = TypeVar("_Held", BinaryIO, "_Folder")
-_TRIES = 100
 # What a rename over a folder says when another writer has filled it meanwhile.
 _FILLED = {errno.ENOTEMPTY, errno.EEXIST}
 
@@ -71,7 +76,7 @@ def resolved(target: str | os.PathLike[str]) -> Path:
 class _Transaction:
     """What both kinds share: something is made beside a target, and takes its place or is removed."""
 
-    def __init__(self, path: Path, made: Path, held: BinaryIO | _Folder, check: Callable[[], None] | None) -> None:
+    def __init__(self, path: Path, made: Path, held: BinaryIO | NewFolder, check: Callable[[], None] | None) -> None:
         self._path = path
         self._made = made
         self._held = held
@@ -113,7 +118,7 @@ class _Transaction:
         made, path = self._made, self._path
         # Also where an interrupt comes between a change and its flush.
         self._unsure = True
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             if not os.path.lexists(path) or _is_empty_folder(path):
                 try:
                     calls.system.rename(made, path)
@@ -137,7 +142,7 @@ class _Transaction:
             elif not self._rename_twice():
                 continue
             return
-        raise error("storage-failed", where=str(path), found=f"others changed it during {_TRIES} tries")
+        raise error("storage-failed", where=str(path), found=f"others changed it during {TRIES} tries")
 
     def _rename_twice(self) -> bool:
         """The same where two names cannot be swapped: a folder has no place for a moment, a file always has.
@@ -217,14 +222,14 @@ class FileTransaction(_Transaction):
 
     def __init__(self, path: Path, *, like: Path | None = None, check: Callable[[], None] | None = None) -> None:
         with storage_errors(str(path)):
-            mode = _mode_of(path)
+            mode = mode_of(path)
             if mode is None and like is not None:
-                mode = _mode_of(like)
+                mode = mode_of(like)
             if mode is not None and not stat.S_ISREG(mode):
                 number = errno.EISDIR if stat.S_ISDIR(mode) else errno.ELOOP if stat.S_ISLNK(mode) else errno.ENODEV
                 raise OSError(number, os.strerror(number), str(path))
             recover(path)
-            made, self.file = _make_beside(path, mode, _make_file)
+            made, self.file = make_beside(path, mode, make_file)
         super().__init__(path, made, self.file, check)
 
     def commit(self) -> None:
@@ -249,11 +254,11 @@ class FolderTransaction(_Transaction):
 
     def __init__(self, path: Path, *, check: Callable[[], None] | None = None) -> None:
         with storage_errors(str(path)):
-            self._mode = _mode_of(path)
+            self._mode = mode_of(path)
             if self._mode is not None and not stat.S_ISDIR(self._mode):
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
             recover(path)
-            self.folder, self._descriptor = _make_beside(path, self._mode, _Folder)
+            self.folder, self._descriptor = make_beside(path, self._mode, NewFolder)
         super().__init__(path, self.folder, self._descriptor, check)
 
     def commit(self) -> None:
@@ -279,7 +284,8 @@ def clean(path: Path, *, dry: bool = False) -> list[Cleared]:
     Raises:
         StorageError: ``storage-failed``, the folder of the target is not there or cannot be flushed.
     """
-    path = resolved(path) if path.is_symlink() else path
+    # What has no name of its own, as the working folder, has nothing beside it before it is resolved.
+    path = resolved(path) if path.is_symlink() or path.name in {"", ".."} else path
     with storage_errors(str(path)):
         path.parent.stat()
         return clear([*beside(path), *within(path)], dry=dry)
@@ -288,6 +294,28 @@ def clean(path: Path, *, dry: bool = False) -> list[Cleared]:
 def recover_all(folder: Path, belongs: Callable[[str], bool]) -> None:
     """Remove what writers that died left beside the targets of a folder whose names belong to a set of files."""
     clear([leftover for leftover in within(folder) if belongs(leftover.target.name)])
+
+
+def write_once(path: Path, data: Iterable[memoryview]) -> None:
+    """Write a file under a name that stands for this content alone; it is durable before it has the name.
+
+    The folder is not flushed.
+    """
+    made, file = make_beside(path, None, make_file)
+    try:
+        for view in data:
+            file.write(view)
+            del view  # see `slices`
+        sync_file(file)
+        calls.system.rename(made, path)
+    except BaseException:
+        with suppress(OSError):
+            file.close()
+        remove(made)
+        raise
+    # The content is durable, whatever closing says.
+    with suppress(OSError):
+        file.close()
 
 
 @contextmanager
@@ -318,7 +346,7 @@ def nameless_file(target: Path) -> BinaryIO:
     if nameless:
         with suppress(OSError):
             return buffered(calls.system.open(target.parent, nameless | os.O_RDWR, 0o600), str(target.parent))
-    made, file = _make_beside(target, stat.S_IRUSR | stat.S_IWUSR, _make_file)
+    made, file = make_beside(target, stat.S_IRUSR | stat.S_IWUSR, make_file)
     remove(made)
     return file
 
@@ -328,67 +356,3 @@ def _is_empty_folder(path: Path) -> bool:
         return path.is_dir() and next(path.iterdir(), None) is None
     except FileNotFoundError:
         return False
-
-
-def _mode_of(path: Path) -> int | None:
-    """Kind and permissions of what is at a path."""
-    try:
-        return path.lstat().st_mode
-    except FileNotFoundError:
-        return None
-
-
-def _make_beside(path: Path, mode: int | None, make: Callable[[Path, bool], _Held]) -> tuple[Path, _Held]:
-    """Make something under a fresh name beside `path`, with the permissions of `mode`, and hold it locked."""
-    for _ in range(_TRIES):
-        made = path.with_name(f".{path.name}.etui-{secrets.token_hex(4)}.tmp")
-        try:
-            # At no time may more people read it than read what it replaces.
-            held = make(made, mode is not None)
-        except FileExistsError:
-            continue
-        except FileNotFoundError:
-            # Another writer may have taken it for a leftover before it was open, or see below.
-            if path.parent.is_dir():
-                continue
-            raise
-        try:
-            taken = lock(held.fileno()) is False
-            if mode is not None:
-                owner = stat.S_IRWXU if stat.S_ISDIR(mode) else 0
-                calls.system.chmod(held.fileno(), stat.S_IMODE(mode) | owner)
-            # Between its making and its locking another writer may have taken it for a leftover.
-            if os.fstat(held.fileno()).st_nlink and not taken:
-                return made, held
-        except BaseException:
-            held.close()
-            remove(made)
-            raise
-        held.close()
-        remove(made)
-    raise error("storage-failed", where=str(path), found=f"no free name beside it in {_TRIES} tries")
-
-
-def _make_file(path: Path, private: bool) -> BinaryIO:
-    return create_file(path, 0o600 if private else 0o666)
-
-
-class _Folder:
-    """A folder held open for its lock, as a file is."""
-
-    def __init__(self, path: Path, private: bool) -> None:
-        calls.system.mkdir(path, 0o700 if private else 0o777)
-        try:
-            self._descriptor = calls.system.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        except OSError:
-            remove(path)
-            raise
-
-    def fileno(self) -> int:
-        return self._descriptor
-
-    def close(self) -> None:
-        """Let go of the folder; again is no error."""
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            calls.system.close(descriptor)

@@ -12,7 +12,7 @@ from etui.containers.weights import Weights
 from etui.fingerprints import Bindings
 from etui.model import Blob, Model
 
-_OF_THE_FILE = frozenset({"manifest", "digest", "closing"})
+_OF_THE_FILE = frozenset({"manifest", "digest", "form", "closing"})
 
 
 def same(first: Any, second: Any) -> bool:

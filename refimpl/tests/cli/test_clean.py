@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import etui
+from etui.checkpoints import Series
 from etui.testing.samples import everything
 
 CLEAN = "cli/clean"
@@ -60,6 +61,25 @@ def test_a_target_is_cleaned_alone(run_json: RunJson) -> None:
 
 
 @pytest.mark.library
+@pytest.mark.parametrize(("here", "path"), [("models/last", "."), ("models/last/assets", ".."), ("models", "last/.")])
+def test_a_folder_without_a_name_is_a_target_too(
+    run_json: RunJson, monkeypatch: pytest.MonkeyPatch, here: str, path: str
+) -> None:
+    """The working folder, or the one above it, is cleaned beside and within, as under its name."""
+    Path("models").mkdir()
+    etui.save(everything(), "models/last", form="directory")
+    Path("models/last/assets").mkdir(exist_ok=True)
+    for left in (".last.etui-00000001.tmp", ".other.etui-00000002.tmp", "last/.part.etui-00000003.tmp"):
+        Path("models", left).write_bytes(b"half")
+    monkeypatch.chdir(here)
+    code, document = run_json(CLEAN, "clean", path)
+    assert (code, fates(document)) == (
+        0,
+        {".last.etui-00000001.tmp": "removed", ".part.etui-00000003.tmp": "removed"},
+    )
+
+
+@pytest.mark.library
 def test_what_a_living_writer_holds_is_kept(run_json: RunJson) -> None:
     """A leftover that is locked is someone's work; the answer is good all the same."""
     litter(Path("models"))
@@ -93,3 +113,25 @@ def test_people_are_told_in_words(run: Callable[..., Any]) -> None:
     assert answer.out.count("would be put back in its place") == 1
     assert answer.out.endswith("3 leftovers found\n")
     assert run("clean", "nowhere/model.etui").code == 1
+
+
+@pytest.mark.library
+def test_a_series_is_cleaned(run_json: RunJson) -> None:
+    """Leftovers in every folder of a series are removed; its steps, and what a living writer holds, stay."""
+    series = Series("run")
+    series.save(etui.Model(weights=etui.Weights(), metadata={"a": 1}), 1)
+    shard = next(Path("run/objects/sha256").iterdir())
+    left = [Path("run/.series.json.etui-00000001.tmp"), Path("run/steps/.7.json.etui-00000002.tmp")]
+    left += [shard / f".{'0' * 62}.etui-00000003.tmp", shard / f".{'1' * 62}.etui-00000004.tmp"]
+    for path in left:
+        path.write_bytes(b"half")
+    with left[-1].open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        for option, gone in (["--dry-run"], False), ([], True):
+            code, document = run_json(CLEAN, "clean", "run", *option)
+            assert (code, fates(document)) == (
+                0,
+                {path.name: "held" if path is left[-1] else "removed" for path in left},
+            )
+            assert [path.exists() for path in left] == [not gone] * 3 + [True]
+    assert len(series.verify()) == 1

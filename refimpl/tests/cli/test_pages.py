@@ -35,10 +35,12 @@ def pages(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     ("name", "least"),
     [
         ("README.md", 16),
+        ("refimpl/docs/checkpoints.md", 12),
         ("refimpl/docs/conformance.md", 2),
         ("refimpl/docs/core-vocabulary.md", 7),
         ("refimpl/docs/implement-etui.md", 15),
         ("refimpl/docs/keras-formats.md", 12),
+        ("refimpl/docs/remote.md", 12),
         ("refimpl/docs/signing.md", 18),
     ],
 )

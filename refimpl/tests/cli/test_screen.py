@@ -38,7 +38,8 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 def show_all(target: Screen) -> None:
     target.line(HOSTILE)
     target.table(["name", ">size"], [[HOSTILE, "1"], ["Zürich 東京", "20"]])
-    target.fields([("name", HOSTILE), ("other", "2")])
+    target.table(["step", f">{HOSTILE}"], [["1", "0.5"]])
+    target.fields([("name", HOSTILE), (HOSTILE, "2")])
 
 
 def test_rich_is_for_terminals(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +77,7 @@ def test_names_from_files_cannot_act_on_the_terminal(kind: type[PlainScreen | Ri
     """Control characters, text direction and lone surrogates are escaped, and markup is shown as it is."""
     show_all(kind(terminal))
     shown = terminal.getvalue()
-    assert shown.count(ESCAPED) == 3
+    assert shown.count(ESCAPED) == 5
     for char in "\x07\u202e\ud800":
         assert char not in shown
     assert "\x1b[31m" not in shown

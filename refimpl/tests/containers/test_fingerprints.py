@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 
+from etui.containers.config import Config, Module
 from etui.containers.optimizer import Group, Optimizer, OptimizerState
 from etui.containers.tensors import Array, Tensor
 from etui.containers.weights import Weights
@@ -110,3 +112,18 @@ def test_data_that_may_change_is_hashed_when_it_is_bound() -> None:
     assert not model.is_fresh(native)
     made.arrays[1] = np.ones(3)
     assert model.is_fresh(native)
+
+
+@pytest.mark.library
+def test_a_binding_keeps_no_document() -> None:
+    """A native document whose neutral one is all in memory costs a digest and no copy of the document."""
+    model = Model(config=Config(Module("m", op="keras:M", attrs={"text": "x" * 2**20})))
+    tracemalloc.start()
+    try:
+        native = model.bind(Blob.of(b"{}"), "keras", "3", "config.json")
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 2**16
+    assert model.is_fresh(native)
+    assert dict(native.bindings) == {"config.json": model.fingerprint("config.json")}

@@ -129,12 +129,12 @@ def test_a_writer_never_works_unlocked(tmp_path: Path) -> None:
     held: list[Any] = []
 
     class Looking(System):
-        def flock(self, descriptor: int) -> None:
+        def flock(self, descriptor: int, shared: bool = False) -> None:
             if not held:
                 made = next(path for path in tmp_path.iterdir() if path.name.endswith(".tmp"))
                 held.append(leftovers.locked(made))
                 assert held[0].__enter__()
-            super().flock(descriptor)
+            super().flock(descriptor, shared)
 
     with using(Looking()):
         writing = transaction.FileTransaction(target)

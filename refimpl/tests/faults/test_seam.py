@@ -18,7 +18,9 @@ import etui
 PACKAGE = Path(etui.__file__).parent
 DRIVER = Path(__file__).parent / "harness" / "seam_driver.py"
 # The transaction module and its helpers. `exchange` is the one call that Python does not have.
-SEAM = {f"storage/{name}.py" for name in ("transaction", "entries", "leftovers", "output", "system", "exchange")}
+SEAM = {
+    f"storage/{name}.py" for name in ("transaction", "making", "entries", "leftovers", "output", "system", "exchange")
+}
 # What may write though it is no save.
 OUTSIDE = {
     "storage/hdf5_worker.py": "bytes in memory that a child process reads as a file without a name",
@@ -26,6 +28,8 @@ OUTSIDE = {
     "signing.py": "the library that signs reads a manifest and a key from a folder, which is then removed",
     "bridges/keras/live/restore.py": "a layer of Keras loads its assets from a folder, which is then removed",
     "bridges/keras/live/capture.py": "a layer of Keras saves its assets into a folder, which is then removed",
+    "storage/remote_spool.py": "what is remote is put together in files that are removed when they are closed",
+    "storage/remote_download.py": "a reader of another format needs files, in a folder that is then removed",
     "cli/__init__.py": "the null device takes the place of a standard output that nobody reads",
 }
 # Test helpers, which no module of the library imports.

@@ -24,6 +24,7 @@ from typing import Any
 
 import etui
 from etui import bridges
+from etui.checkpoints import Series
 from etui.limits import DEFAULT_LIMITS
 from etui.report import Report
 from etui.storage import hdf5_worker
@@ -162,6 +163,8 @@ def bound(name: str, value: int) -> None:
 def ways(job: dict[str, Any], out: Path) -> dict[str, Callable[[], object]]:
     """How a user may open a file."""
     path = Path(job["path"])
+    if job.get("series"):
+        return steps_of(path, out)
 
     def convert(**options: Any) -> None:
         etui.convert(path, out / f"{path.name}.etui", strict=False, **options)
@@ -177,6 +180,31 @@ def ways(job: dict[str, Any], out: Path) -> dict[str, Callable[[], object]]:
         bridge = bridges.by_name(job["reader"]).translator
         found["reader"] = lambda: contents(bridge.read(path, Report(), limits=DEFAULT_LIMITS))
     return found
+
+
+def steps_of(path: Path, out: Path) -> dict[str, Callable[[], object]]:
+    """How a user may open the steps of a series; `steps` is all of them, one after the other."""
+
+    def series() -> Series:
+        return Series(path, create=False)
+
+    def export() -> None:
+        for step in series():
+            step.export(out / f"{path.name}-{step.number}.etui")
+
+    def read() -> None:
+        for step in series():
+            contents(step.open())
+
+    def steps() -> None:
+        series().verify()
+        read()
+        export()
+        series().collect(dry=True)
+
+    found: dict[str, Callable[[], object]] = {"steps": steps, "read": read, "export": export}
+    found |= {"verify": lambda: series().verify(), "collect": lambda: series().collect(dry=True)}
+    return found | {"latest": lambda: series().latest(), "open": lambda: etui.open(path)}
 
 
 def examine(job: dict[str, Any], out: Path) -> dict[str, Any]:

@@ -96,6 +96,26 @@ CLAIMS = {
         "KJ-8@cf2434",
         "KJ-13@c5d974",
     ),
+    "series": clause(
+        "CS-1",
+        "CS-4",
+        "CS-8",
+        "CS-11",
+        "CS-12",
+        "CS-13",
+        "CS-14",
+        "CS-15",
+        "CS-16",
+        "CS-18",
+        "CS-19",
+        "CS-20",
+        "CS-21",
+        "CS-22",
+        "CS-29",
+        "CS-32",
+        "CS-33",
+        "CS-34",
+    ),
 }
 # What needs a package that may not be installed.
 NEEDS = {"tensorflow": "google_crc32c", "saved_model": "google_crc32c", "keras_weights": "yaml"}
@@ -120,7 +140,7 @@ def verdicts(found: list[Case], folder: Path) -> list[Verdict]:
     for number, case in enumerate(found):
         place = folder / str(number)
         place.mkdir()
-        job: Job = {"path": str(case.make(place)), "reader": case.reader}
+        job: Job = {"path": str(case.make(place)), "reader": case.reader, "series": "yes" if case.series else None}
         if case.config is not None:
             beside = folder / f"{number}-config"
             beside.mkdir()

@@ -92,6 +92,7 @@ FAULTS: dict[str, tuple[pytest.MarkDecorator, str, str, Edit]] = {
     "a flag that is a number": (clause("W-2@bf5002"), "weights-form", WEIGHTS, put(1, *KERNEL, "trainable")),
     "a variable that is no map": (clause("W-2@bf5002"), "weights-form", WEIGHTS, put([], *KERNEL)),
     "an order twice": (clause("W-3@4ab185"), "weights-order", WEIGHTS, put(1, *KERNEL, "order")),
+    "a negative order": (clause("W-1"), "weights-form", WEIGHTS, put(-1, *KERNEL, "order")),
     "an order too high": (clause("W-3@4ab185"), "weights-order", WEIGHTS, put(13, *KERNEL, "order")),
     "a chunk of another dtype": (clause("W-4@4bb116"), "chunk-mismatch", WEIGHTS, put("int32", *KERNEL, "dtype")),
     "one chunk with a box": (
@@ -158,6 +159,8 @@ FAULTS: dict[str, tuple[pytest.MarkDecorator, str, str, Edit]] = {
         put("own/half", "aliases", "dense/kernel"),
     ),
     "an alias of an alias": (clause("W-15@6a19ba"), "alias-target", WEIGHTS, put("tied/kernel", "aliases", "more")),
+    "an alias that is no text": (clause("W-1"), "weights-form", WEIGHTS, put(1, "aliases", "more")),
+    "an alias that is null": (clause("W-1"), "weights-form", WEIGHTS, put(None, "aliases", "more")),
     "an alias of nothing": (clause("W-15@6a19ba"), "alias-target", WEIGHTS, put("nowhere", "aliases", "more")),
     "an alias of itself": (clause("W-15@6a19ba"), "alias-target", WEIGHTS, put("more", "aliases", "more")),
     "an unknown encoding": (clause("W-16@b74fc4"), "encoding-unknown", WEIGHTS, put("sparse", *QUANTIZED, "encoding")),

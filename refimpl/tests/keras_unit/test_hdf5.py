@@ -219,6 +219,32 @@ def test_limits_bound_objects_and_the_sum_of_sizes() -> None:
     assert len(opened(data, Limits(foreign_objects=10, foreign_bytes=9 * NUMBERS.nbytes)).datasets) == 9
 
 
+@pytest.mark.clause("K-39@de352d")
+@pytest.mark.parametrize(("more", "code"), [(0, ""), (1, "limit-foreign")])
+def test_no_file_declares_more_than_the_sum_that_is_allowed(tmp_path: Path, more: int, code: str) -> None:
+    """2^40 bytes in two datasets of a file with holes are opened, without being read, and a byte more is refused."""
+    with h5py.File(tmp_path / "holes.h5", "w") as file:
+        for name, size in (("a", 2**39), ("b", 2**39), *((("c", more),) if more else ())):
+            options = h5p.create(h5p.DATASET_CREATE)
+            options.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+            options.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+            file.create_dataset(name, (size,), "uint8", dcpl=options)
+    size = (tmp_path / "holes.h5").stat()
+    assert size.st_size > 2**40 > 2**20 > size.st_blocks * 512
+    source = FileSource(os.open(tmp_path / "holes.h5", os.O_RDONLY), "holes.h5")
+    try:
+        if code:
+            with pytest.raises(EtuiError, match=r"with those before") as caught:
+                open_hdf5(source, "holes.h5", Limits())
+            assert caught.value.code == code
+        else:
+            assert [found.shape for found in open_hdf5(source, "holes.h5", Limits()).datasets.values()] == [
+                (2**39,)
+            ] * 2
+    finally:
+        source.close()
+
+
 @pytest.mark.clause("K-33@99c375")
 def test_two_datasets_over_the_same_bytes_are_refused() -> None:
     """A dataset whose address was moved onto another's bytes is found."""

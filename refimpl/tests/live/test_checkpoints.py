@@ -51,3 +51,33 @@ def test_the_latest_is_found_by_its_content(holds_once: Holds) -> None:
 def test_within_an_epoch(holds: Holds) -> None:
     """A checkpoint within an epoch has the state at its batch, on every backend."""
     holds("within_an_epoch")
+
+
+@pytest.mark.clause("AS-1", "AS-3", "AS-4")
+def test_a_series_beside_the_training(holds: Holds) -> None:
+    """Steps that are written while `fit` goes on have the state of their batch, on every backend."""
+    holds("a_series_beside_the_training")
+
+
+@pytest.mark.clause("AS-1", "KL-11", "KL-19")
+def test_a_series_resumes_within_an_epoch(holds: Holds) -> None:
+    """A run that was asked to stop goes on in the middle of its epoch, with the weights of one that never stopped."""
+    holds("a_series_resumes_within_an_epoch")
+
+
+@pytest.mark.library
+def test_a_series_of_another_run_and_odd_arguments(holds_once: Holds) -> None:
+    """A run does not mix its steps with those of another; a callback counts on; what cannot be meant is refused."""
+    holds_once("a_series_of_another_run_and_odd_arguments")
+
+
+@pytest.mark.clause("AS-5")
+def test_an_error_of_a_series_reaches_fit(holds_once: Holds) -> None:
+    """A step that could not be written in the background ends the training with its error."""
+    holds_once("an_error_of_a_series_reaches_fit")
+
+
+@pytest.mark.clause("AS-1", "AS-4")
+def test_captured_as_it_is_saved(holds: Holds) -> None:
+    """A captured model saved in the background while it trains has the identity of one saved in the foreground."""
+    holds("captured_as_it_is_saved")

@@ -114,6 +114,26 @@ def test_one_piece_beyond_the_bound_waits_for_the_others(slow: type[Slow], monke
 
 
 @pytest.mark.library
+def test_little_is_hashed_without_a_thread() -> None:
+    """What is less than a thread's work is done by who waits for it, unless something large is to begin at once."""
+    before = threading.active_count()
+    found: list[str] = []
+    with Digesting[str](lambda key, _: found.append(key)) as digesting:
+        digesting.add("little", bytes(INLINE_BYTES + 1))
+        digesting.begin()
+        digesting.finish()
+        assert found == ["little"]
+        digesting.add("more", bytes(JOB_BYTES - 1))
+        digesting.finish()
+        assert threading.active_count() == before
+        digesting.add("much", bytes(JOB_BYTES - 1))
+        digesting.begin()
+        assert threading.active_count() == before + 1
+        digesting.finish()
+    assert found == ["little", "more", "much"]
+
+
+@pytest.mark.library
 @pytest.mark.parametrize("cause", [KeyboardInterrupt, ValueError])
 def test_a_pass_that_is_left_early_ends_its_threads(cause: type[BaseException], slow: type[Slow]) -> None:
     """An exception leaves no thread behind, waits for no piece that was not begun, and finds no digest."""

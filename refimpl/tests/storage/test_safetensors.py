@@ -156,6 +156,13 @@ HOSTILE = [
     pytest.param(padded(text_of(a=entry(shape=["1"]))), "shape-form", id="text in a shape"),
     pytest.param(padded(text_of(a=entry(shape=[[1]]))), "shape-form", id="nested shape"),
     pytest.param(padded(ONE.replace("[1]", "null")), "shape-form", id="no list"),
+    pytest.param(padded(ONE.replace("[1]", "[1.0]")), "safetensors-header", id="fraction that is none in a shape"),
+    pytest.param(padded(ONE.replace("[1]", "[1e400]")), "safetensors-header", id="infinite number in a shape"),
+    pytest.param(padded(ONE.replace("[1]", "[-0]")), "safetensors-header", id="minus zero in a shape"),
+    pytest.param(padded(ONE.replace("[1]", "[NaN]")), "safetensors-header", id="no number in a shape"),
+    pytest.param(padded(ONE.replace("[1]", "[ 1]")), "safetensors-header", id="space in a shape"),
+    pytest.param(padded(ONE.replace("[1]", '{"b":1,"a":2}')), "safetensors-header", id="unsorted map as a shape"),
+    pytest.param(padded(ONE.replace("[1]", "[" * 9000)), "safetensors-header", id="shape without an end"),
     # L-2: limits
     pytest.param(
         padded(text_of(a=entry(shape=[1] * 33))), "limit-rank", id="rank", marks=pytest.mark.clause("L-2@76176e")

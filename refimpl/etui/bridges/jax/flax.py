@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from etui.bridges.jax import optax_read, optax_states, optax_write, trees
+from etui.bridges.jax import optax_read, optax_states, optax_write, placing, trees
 from etui.bridges.jax.optax_write import MAIN
 from etui.bridges.jax.resume import StrPath
 from etui.bridges.jax.state import opened, stored_optimizer
@@ -64,13 +64,13 @@ def from_nnx(module: Any, report: Report, *, optimizer: Any = None, description:
     weights, state = Weights(), State()
     for path, variable in _flat(module):
         value = _value(variable)
-        if isinstance(variable, nnx.RngKey) and trees.is_key(value):
+        if isinstance(variable, nnx.RngKey) and placing.is_key(value):
             state.rng[path] = trees.key_state(value, path)
         elif isinstance(variable, nnx.RngState):
-            state.rng[path] = Rng(COUNTER, trees.tensor_of(value, path))
+            state.rng[path] = Rng(COUNTER, placing.tensor_of(value, path))
         else:
             role = path.rsplit("/", 1)[-1]
-            weights.add(path, trees.tensor_of(value, path), role=role, trainable=isinstance(variable, nnx.Param))
+            weights.add(path, placing.tensor_of(value, path), role=role, trainable=isinstance(variable, nnx.Param))
             report.add("variable", path, "restored")
             continue
         report.add("state", f"rng/{path}", "restored", state.rng[path].algorithm)
@@ -162,7 +162,7 @@ def _values(model: Model, found: list[tuple[str, Any]], names: Names, report: Re
 def _is_counter(variable: Any) -> bool:
     from flax import nnx
 
-    return isinstance(variable, nnx.RngState) and not trees.is_key(_value(variable))
+    return isinstance(variable, nnx.RngState) and not placing.is_key(_value(variable))
 
 
 def _counter(model: Model, path: str, leaf: Any, report: Report, taken: set[str]) -> Any:
@@ -172,4 +172,4 @@ def _counter(model: Model, path: str, leaf: Any, report: Report, taken: set[str]
         return leaf
     taken.add(path)
     report.add("state", f"rng/{path}", "restored", rng.algorithm)
-    return trees.like_leaf(rng.state.numpy().astype(leaf.dtype), leaf)
+    return placing.like_leaf(rng.state.numpy().astype(leaf.dtype), leaf)

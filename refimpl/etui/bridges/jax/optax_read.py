@@ -16,8 +16,9 @@ from etui.bridges.jax.optax_build import algorithm_of, hyperparameters_of
 from etui.bridges.jax.optax_rules import RENAMED
 from etui.bridges.jax.optax_states import COUNT, HYPERPARAMETER, MICRO_STEP, PENDING, RULES, SLOT, STEP, Place
 from etui.bridges.jax.optax_write import placed
+from etui.bridges.jax.placing import tensor_of
 from etui.bridges.jax.schedules import rate_of
-from etui.bridges.jax.trees import KeyPath, path_of, tensor_of
+from etui.bridges.jax.trees import KeyPath, path_of
 from etui.containers.optimizer import Group, Optimizer
 from etui.containers.tensors import Tensor
 from etui.core import vocabulary

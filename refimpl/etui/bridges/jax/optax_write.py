@@ -12,7 +12,8 @@ from etui.bridges.jax import optax_states
 from etui.bridges.jax.optax_build import Built, algorithm_of, hyperparameters_of
 from etui.bridges.jax.optax_rules import RENAMED
 from etui.bridges.jax.optax_states import CLOCK, COUNT, MICRO_STEP, PENDING, SHARED, SLOT, Place
-from etui.bridges.jax.trees import KeyPath, Tree, like_leaf, path_of
+from etui.bridges.jax.placing import dtype_of, like_leaf, placed_like, stored_dtype
+from etui.bridges.jax.trees import KeyPath, Tree, path_of
 from etui.containers.optimizer import Optimizer
 from etui.containers.tensors import Array
 from etui.report import Report
@@ -157,7 +158,7 @@ class _Filling:
         number = {MICRO_STEP: self.bottom.micro_step, PENDING: self.bottom.micro_step % steps}
         # A schedule of optax counts updates: where gradients are accumulated, the rate is a function of these.
         value = self.bottom.step if place.name == CLOCK else number.get(place.name, self.bottom.step)
-        return like_leaf(np.asarray(value, np.asarray(place.value).dtype), place.value)
+        return like_leaf(np.asarray(value, dtype_of(place.value)), place.value)
 
     def slot(self, place: Place) -> Any:
         path = place.variable
@@ -181,18 +182,17 @@ class _Filling:
                 "slot", subject, "shape-mismatch", f"{list(tensor.shape)}, not {list(np.shape(place.value))}"
             )
             return place.value
-        array = tensor.numpy()
         convert, transfer = self.conversions.get(slot, (None, Transfer(EXACT)))
-        array = array if convert is None else convert(array)
         if place.owner == "MultiStepsState" and _is_core(self.bottom):
-            array = array / max(1, self.count_pending())
+            pending = max(1, self.count_pending())
+            convert = _divided(pending)
             transfer = Transfer(REPARAMETRISED, "acc_grads = gradient_accumulator / pending gradients")
-        dtype = place.value.dtype
-        if array.dtype != dtype:
-            self.report.add("slot", subject, "cast", f"{array.dtype} to {dtype}", transfer)
-            return like_leaf(array.astype(dtype), place.value)
-        self.report.add("slot", subject, "restored" if transfer.kind == EXACT else "translated", "", transfer)
-        return like_leaf(array, place.value)
+        dtype, stored = place.value.dtype, stored_dtype(tensor)
+        if stored != str(dtype):
+            self.report.add("slot", subject, "cast", f"{stored} to {dtype}", transfer)
+        else:
+            self.report.add("slot", subject, "restored" if transfer.kind == EXACT else "translated", "", transfer)
+        return placed_like(tensor, place.value, dtype, convert)
 
     def count_pending(self) -> int:
         """Gradients since the last update."""
@@ -206,9 +206,8 @@ class _Filling:
         name = str(getattr(last, "name", getattr(last, "key", "")))
         for where, level in placed(self.source):
             if name in level.shared_slots:
-                array = level.shared_slots[name].numpy()
                 self.report.add("slot", f"{where}/{name}", "restored", "", Transfer(EXACT))
-                return like_leaf(array.astype(np.asarray(place.value).dtype), place.value)
+                return placed_like(level.shared_slots[name], place.value, dtype_of(place.value))
         if name in ("u_product", "step_counter", "dynamic_scale"):
             self.report.add("slot", f"{self.place}/{name}", "fresh" if not self.bottom.micro_step else "missing")
             return place.value
@@ -222,7 +221,11 @@ class _Filling:
             self.report.add("slot", f"{self.place}/{name}", "missing")
             return place.value
         self.report.add("slot", f"{self.place}/{name}", "restored", "", Transfer(EXACT))
-        return like_leaf(tensor.numpy().astype(np.asarray(place.value).dtype), place.value)
+        return placed_like(tensor, place.value, dtype_of(place.value))
+
+
+def _divided(number: int) -> Convert:
+    return lambda array: array / number
 
 
 def _is_core(optimizer: Optimizer) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from etui.bridges.jax import functions, optax_build, optax_read, optax_write, trees, wrappers
+from etui.bridges.jax import functions, optax_build, optax_read, optax_write, placing, trees, wrappers
 from etui.bridges.jax.optax_write import MAIN
 from etui.containers.optimizer import Optimizer, OptimizerState
 from etui.containers.state import State
@@ -214,12 +214,39 @@ def save(
     report: Report,
 ) -> str:
     """Save a function with its variables and training state; see `etui.jax.save`."""
+    model = captured(
+        function,
+        params,
+        state,
+        opt_state,
+        os.fspath(path),
+        optimizer=optimizer,
+        counters=counters,
+        user=user,
+        report=report,
+    )
+    return save_artifact(model, path, shard_size=shard_size)
+
+
+def captured(
+    function: Any,
+    params: Mapping[str, Any] | None,
+    state: Mapping[str, Any] | None,
+    opt_state: Any,
+    target: str,
+    *,
+    optimizer: Optimizer | None,
+    counters: Mapping[str, int] | None,
+    user: Mapping[str, Any] | None,
+    report: Report,
+) -> Model:
+    """The model that a save writes, see `etui.jax.capture`; `target` is where it goes, for the report."""
     if isinstance(function, Resumed):
         optimizer = function.optimizer if optimizer is None else optimizer
         function = function.function
     if not isinstance(function, functions.Function):
         raise error("jax-argument", found=f"a {type(function).__name__}", hint="For other trees there is `save_tree`.")
-    report.source, report.target = report.source or "jax", os.fspath(path)
+    report.source, report.target = report.source or "jax", target
     given = {**function.state, **function.params, **(state or {}), **(params or {})}
     source = function.model
     weights = _weights(source.weights, given, report)
@@ -227,7 +254,7 @@ def save(
     if opt_state is not None:
         model.optimizer = OptimizerState({MAIN: _optimizer(function, opt_state, optimizer, weights, report)})
     model.state = _state(source.state, counters, user)
-    return save_artifact(model, path, shard_size=shard_size)
+    return model
 
 
 def _weights(source: Weights | None, given: Mapping[str, Any], report: Report) -> Weights:
@@ -242,7 +269,7 @@ def _weights(source: Weights | None, given: Mapping[str, Any], report: Report) -
         if value is None or np.shape(value) != variable.shape:
             found = "no value" if value is None else f"the shape {list(np.shape(value))}, not {list(variable.shape)}"
             raise error("jax-variables", where=path, found=found)
-        made[path] = Variable(trees.tensor_of(value, path), variable.role, variable.trainable)
+        made[path] = Variable(placing.tensor_of(value, path), variable.role, variable.trainable)
         report.add("variable", path, "restored")
     return Weights(made, dict(source.aliases), dict(source.extra))
 

@@ -35,7 +35,36 @@ def save_tree(
     report: Report,
 ) -> str:
     """Save a tree; see `etui.jax.save_tree`."""
-    report.source, report.target = report.source or "jax", os.fspath(path)
+    model = captured(
+        tree,
+        os.fspath(path),
+        opt_state=opt_state,
+        optimizer=optimizer,
+        optimized=optimized,
+        step=step,
+        counters=counters,
+        user=user,
+        trainable=trainable,
+        report=report,
+    )
+    return save_artifact(model, path, shard_size=shard_size)
+
+
+def captured(
+    tree: Tree,
+    target: str,
+    *,
+    opt_state: Any,
+    optimizer: Optimizer | None,
+    optimized: str,
+    step: int | None,
+    counters: Mapping[str, int] | None,
+    user: Mapping[str, Any] | None,
+    trainable: Callable[[str, Any], bool] | None,
+    report: Report,
+) -> Model:
+    """The model that a save writes, see `etui.jax.capture_tree`; `target` is where it goes, for the report."""
+    report.source, report.target = report.source or "jax", target
     model = trees.to_model(tree, report, trainable=trainable)
     if opt_state is not None:
         names = subtree(trees.paths_of(tree), optimized)
@@ -46,7 +75,7 @@ def save_tree(
         model.state.counters, model.state.user = dict(counters or {}), dict(user or {})
     if opt_state is not None and model.state is None:
         model.state = State()
-    return save_artifact(model, path, shard_size=shard_size)
+    return model
 
 
 def subtree(names: Mapping[KeyPath, str], prefix: str) -> dict[KeyPath, str]:
@@ -80,10 +109,14 @@ def load_tree(path: StrPath | Model, like: Tree, names: Names, *, cast: bool, st
     return tree
 
 
-def opened(path: StrPath | Model, use: Callable[[Model], Any], report: Report) -> Any:
-    """What a function gives for a model, which is open for that long."""
+def opened(path: Any, use: Callable[[Model], Any], report: Report) -> Any:
+    """What a function gives for a model, a step of a series, or what is at a path, which is open for that long."""
     if isinstance(path, Model):
         return use(path)
+    if not isinstance(path, str | os.PathLike):
+        report.source, report.target = str(path), "jax"
+        with path.open() as model:
+            return use(model)
     from etui.conversion import read
 
     report.source, report.target = os.fspath(path), "jax"

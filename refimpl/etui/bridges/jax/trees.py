@@ -12,11 +12,18 @@ from typing import Any
 import jax
 import numpy as np
 
-from etui import dtypes
+from etui.bridges.jax.placing import (
+    dtype_of,
+    implementation,
+    is_key,
+    placed_key,
+    placed_like,
+    stored_dtype,
+    tensor_of,
+)
 from etui.containers.state import Rng, State
-from etui.containers.tensors import Tensor
 from etui.containers.weights import Weights
-from etui.errors import EtuiError, error, shown
+from etui.errors import error, shown
 from etui.model import Model
 from etui.paths import escape_segment, unescape_segment
 from etui.report import Report
@@ -56,29 +63,6 @@ def paths_of(tree: Tree, *, flat: bool = False) -> dict[KeyPath, str]:
             raise error("path-collision", where="tree", found=shown(path))
         found[keys] = path
     return found
-
-
-def is_key(leaf: Any) -> bool:
-    """Whether a leaf is an array of random keys with a type of its own."""
-    return isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
-def tensor_of(leaf: Any, path: str) -> Tensor:
-    """The tensor of a leaf; an array's elements are fetched when they are written.
-
-    Raises:
-        TransferError: ``jax-leaf``, no array or number, or an array of which this process has only a part.
-    """
-    if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
-        raise error("jax-leaf", where=path, found="an array that other processes hold parts of")
-    if not isinstance(leaf, (jax.Array, np.ndarray, np.generic, bool, int, float, complex)):
-        raise error("jax-leaf", where=path, found=f"a {type(leaf).__name__}")
-    dtype = np.asarray(leaf).dtype if not hasattr(leaf, "dtype") else leaf.dtype
-    try:
-        plain = dtypes.of_array(np.empty(0, dtype)).name
-        return Tensor.lazy(plain, np.shape(leaf), lambda: np.asarray(leaf))
-    except EtuiError:
-        return Tensor.of(np.asarray(leaf))
 
 
 def key_state(leaf: Any, path: str) -> Rng:
@@ -121,7 +105,7 @@ def to_model(
 
 
 def _is_inexact(leaf: Any) -> bool:
-    return bool(jax.numpy.issubdtype(getattr(leaf, "dtype", np.asarray(leaf).dtype), jax.numpy.inexact))
+    return bool(jax.numpy.issubdtype(dtype_of(leaf), jax.numpy.inexact))
 
 
 def renamed(path: str, names: Mapping[str, str] | Callable[[str], str | None] | None) -> str:
@@ -196,30 +180,19 @@ def restored_leaf(model: Model, path: str, leaf: Any, report: Report, taken: set
         return leaf
     taken.add(model.weights.resolve(path))
     variable = model.weights[path]
-    dtype = str(getattr(leaf, "dtype", np.asarray(leaf).dtype))
+    dtype = str(dtype_of(leaf))
     if variable.shape != np.shape(leaf):
         report.add(
             "variable", path, "shape-mismatch", f"{list(variable.shape)}, and the leaf is {list(np.shape(leaf))}"
         )
         return leaf
-    array = variable.numpy()
-    if str(array.dtype) != dtype and not cast:
-        report.add("variable", path, "not-transferable", f"{array.dtype}, and the leaf is {dtype}")
+    stored = stored_dtype(variable.tensor)
+    if stored != dtype and not cast:
+        report.add("variable", path, "not-transferable", f"{stored}, and the leaf is {dtype}")
         return leaf
-    changed = str(array.dtype) != dtype
-    report.add("variable", path, "cast" if changed else "restored", f"{array.dtype} to {dtype}" if changed else "")
-    return like_leaf(array.astype(dtype) if changed else array, leaf)
-
-
-def like_leaf(array: Any, leaf: Any) -> Any:
-    """An array of the kind that a leaf is: of JAX on the leaf's devices, of NumPy, or a number."""
-    if isinstance(leaf, jax.Array):
-        return jax.device_put(np.array(array), leaf.sharding)
-    if isinstance(leaf, np.ndarray):
-        return np.array(array)
-    if isinstance(leaf, (bool, int, float, complex, np.generic)):
-        return type(leaf)(array[()])
-    return jax.numpy.asarray(array)
+    changed = stored != dtype
+    report.add("variable", path, "cast" if changed else "restored", f"{stored} to {dtype}" if changed else "")
+    return placed_like(variable.tensor, leaf, dtype)
 
 
 def _restored_key(model: Model, path: str, leaf: Any, report: Report, taken: set[str]) -> Any:
@@ -228,13 +201,14 @@ def _restored_key(model: Model, path: str, leaf: Any, report: Report, taken: set
         report.add("state", f"rng/{path}", "missing")
         return leaf
     taken.add(path)
-    name = str(jax.random.key_impl(leaf))
-    data = rng.state.numpy()
-    if rng.algorithm != f"jax:{escape_segment(name)}" or data.shape != jax.random.key_data(leaf).shape:
+    words = jax.eval_shape(jax.random.key_data, jax.ShapeDtypeStruct(leaf.shape, leaf.dtype))
+    name = implementation(leaf)
+    if rng.algorithm != f"jax:{escape_segment(name)}" or rng.state.shape != words.shape:
         report.add("state", f"rng/{path}", "not-transferable", f"{rng.algorithm}, and the leaf is of {name}")
         return leaf
     report.add("state", f"rng/{path}", "restored", rng.algorithm)
-    return jax.random.wrap_key_data(jax.numpy.asarray(np.array(data)), impl=name)
+    alone = isinstance(leaf, jax.Array) and len(leaf.sharding.device_set) == 1
+    return placed_key(rng.state, name, None if alone else leaf.sharding)
 
 
 def nested(model: Model, report: Report) -> dict[str, Any]:
@@ -243,8 +217,18 @@ def nested(model: Model, report: Report) -> dict[str, Any]:
     Raises:
         TransferError: ``jax-leaf``, a variable whose path begins with that of another.
     """
+    variables = {} if model.weights is None else model.weights.variables
+    return nest({path: as_jax(variable.numpy(), path, report) for path, variable in variables.items()})
+
+
+def nest(leaves: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested dicts of leaves by path, one level for each segment.
+
+    Raises:
+        TransferError: ``jax-leaf``, a path that begins with another.
+    """
     tree: dict[str, Any] = {}
-    for path, variable in () if model.weights is None else model.weights.variables.items():
+    for path, leaf in leaves.items():
         *above, last = (unescape_segment(part) for part in path.split("/"))
         node = tree
         for part in above:
@@ -253,7 +237,7 @@ def nested(model: Model, report: Report) -> dict[str, Any]:
                 raise error("jax-leaf", where=path, found="a path below that of another variable")
         if last in node:
             raise error("jax-leaf", where=path, found="a path above that of another variable")
-        node[last] = as_jax(variable.numpy(), path, report)
+        node[last] = leaf
     return tree
 
 

@@ -47,6 +47,8 @@ class Renamed:
         path, dtype, shape: as in `Stored`.
         load: gives the elements.
         live: whether they may change, as those of a framework's variable do.
+        view: gives those of a live one where they are, for as long as the variable is not changed.
+        constant: whether what `view` gave never changes.
     """
 
     path: str
@@ -54,6 +56,8 @@ class Renamed:
     shape: tuple[int, ...]
     load: Callable[[], np.ndarray[Any, Any]] = field(repr=False)
     live: bool = False
+    view: Callable[[], np.ndarray[Any, Any]] | None = field(default=None, repr=False)
+    constant: bool = False
 
     def read(self) -> np.ndarray[Any, Any]:
         """The elements."""

@@ -66,6 +66,8 @@ def _flag(attrs: Mapping[str, Any]) -> bool:
 
 def _children(config: Config, place: Place) -> Iterator[Place]:
     module = place.module
+    if not module.modules:
+        return
     groups = child_groups(config, module)
     rank = {name: at for at, name in enumerate(row(module.op).order)}
     ordered = [child for child in module.modules if child.name in groups]

@@ -48,8 +48,9 @@ def tensor_of(dataset: Stored) -> Tensor:
     """The dataset as a tensor; it is read when it is needed, or now if its dtype needs an encoding."""
     if dtypes.by_name(dataset.dtype, "").safetensors is None:
         return Tensor.of(dataset.read())
-    live = isinstance(dataset, Renamed) and dataset.live
-    return Tensor.lazy(dataset.dtype, dataset.shape, dataset.read, fixed=not live)
+    if not (isinstance(dataset, Renamed) and dataset.live):
+        return Tensor.lazy(dataset.dtype, dataset.shape, dataset.read, fixed=True)
+    return Tensor.lazy(dataset.dtype, dataset.shape, dataset.load, view=dataset.view, constant=dataset.constant)
 
 
 def read_weights(config: Config, stored: Mapping[str, Stored], foreign: set[str], report: Report) -> Weights:

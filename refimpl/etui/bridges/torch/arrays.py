@@ -17,6 +17,8 @@ _BY_BITS = {
     "float8_e4m3fn": (torch.float8_e4m3fn, np.uint8),
     "float8_e5m2": (torch.float8_e5m2, np.uint8),
 }
+if hasattr(torch, "float8_e8m0fnu"):  # torch 2.7 on
+    _BY_BITS["float8_e8m0fnu"] = (torch.float8_e8m0fnu, np.uint8)
 _NAMES = {dtype: name for name, (dtype, _) in _BY_BITS.items()}
 
 
@@ -50,18 +52,27 @@ def tensor_of(array: Array) -> torch.Tensor:
 
 
 def array_of(tensor: torch.Tensor) -> Array:
-    """A tensor's elements as an array in memory of its own; ml_dtypes' types where numpy has none.
+    """A tensor's elements as an array in memory of its own, in C order; ml_dtypes' types where numpy has none.
 
     Raises:
         TransferError: ``torch-dtype``, chapter 2.1 has no such dtype.
     """
-    plain = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()
+    return np.array(view_of(tensor), order="C")
+
+
+def view_of(tensor: torch.Tensor) -> Array:
+    """A tensor's elements where they are, with any strides; a copy only where another device or a lazy bit needs it.
+
+    Raises:
+        TransferError: ``torch-dtype``, chapter 2.1 has no such dtype.
+    """
+    plain = tensor.detach().resolve_conj().resolve_neg().cpu()
     name = _NAMES.get(plain.dtype)
     if name is not None:
         bits = plain.view(torch.int16 if plain.element_size() > 1 else torch.uint8)
-        return np.array(bits.numpy()).view(dtypes.DTYPES[name].numpy)
+        return bits.numpy().view(dtypes.DTYPES[name].numpy)
     try:
-        array: np.ndarray[Any, np.dtype[Any]] = np.array(plain.numpy())
+        array: np.ndarray[Any, np.dtype[Any]] = plain.numpy()
     except TypeError as fault:
         raise error("torch-dtype", found=str(plain.dtype)) from fault
     return array

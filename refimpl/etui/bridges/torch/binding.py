@@ -7,7 +7,6 @@ one. What holds for a variable therefore holds for each of its slots that has th
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -15,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from etui.bridges.torch.arrays import array_of
+from etui.bridges.torch.arrays import array_of, view_of
 from etui.containers.config import Config
 from etui.containers.tensors import Array, Tensor
 from etui.containers.weights import Variable, Weights
@@ -131,6 +130,19 @@ class Binding:
         result: Array = self.layout.backward(array, core_shape=self.core_shape)
         return result
 
+    def live(self, tensor: torch.Tensor, dtype: str) -> Tensor:
+        """A tensor of shape `torch_shape` as the variable, read whenever it is asked for.
+
+        Args:
+            tensor: of a dtype that safetensors has.
+            dtype: its name.
+        """
+
+        def load() -> Array:
+            return np.ascontiguousarray(self.to_core(array_of(tensor))).reshape(self.core_shape)
+
+        return Tensor.lazy(dtype, self.core_shape, load, view=lambda: self.to_core(view_of(tensor)))
+
     def core_view(self, tensor: torch.Tensor) -> torch.Tensor:
         """The same as `to_core` for a tensor: gradients flow through it."""
         result: torch.Tensor = self.layout.backward(tensor, core_shape=self.core_shape)
@@ -228,8 +240,4 @@ def source_of(module: nn.Module) -> Model:
 
 def _live_variable(binding: Binding, tensor: torch.Tensor) -> Variable:
     dtype = str(tensor.dtype).removeprefix("torch.")
-    return Variable(Tensor.lazy(dtype, binding.core_shape, _reader(binding, tensor)), binding.role, binding.trainable)
-
-
-def _reader(binding: Binding, tensor: torch.Tensor) -> Callable[[], Array]:
-    return lambda: np.ascontiguousarray(binding.to_core(array_of(tensor))).reshape(binding.core_shape)
+    return Variable(binding.live(tensor, dtype), binding.role, binding.trainable)

@@ -16,9 +16,11 @@ from etui.bridges.torch.arrays import array_of
 from etui.bridges.torch.optimizers import SCALER, STATUS, Target
 from etui.bridges.torch.optimizers_stock import Plan, plan
 from etui.bridges.torch.optimizers_values import READERS, decoupled
+from etui.bridges.torch.state_places import dtype_name, lazy
 from etui.containers.optimizer import Group, Optimizer
 from etui.containers.tensors import Tensor
 from etui.core.vocabulary import NAMESPACE, filled, optimizers, sparse
+from etui.dtypes import DTYPES
 from etui.report import Report
 from etui.transfer import EXACT, NOT_TRANSFERABLE, Transfer
 
@@ -34,11 +36,13 @@ class Snapshot:
         kind: name of its class.
         groups: options of each group, and its parameters.
         state: variable path -> what the optimizer keeps for it.
+        live: whether slots are read whenever they are asked for, and not now.
     """
 
     kind: str
     groups: list[tuple[Options, list[Target]]] = field(default_factory=list)
     state: dict[str, Options] = field(default_factory=dict)
+    live: bool = False
 
 
 def read_optimizer(
@@ -48,6 +52,7 @@ def read_optimizer(
     step: int | None = None,
     report: Report | None = None,
     place: str = "optimizer",
+    live: bool = False,
 ) -> Optimizer | None:
     """The canonical state of a torch optimizer.
 
@@ -57,6 +62,7 @@ def read_optimizer(
         step: updates that it has made, for SGD, which does not count them.
         report: gets an entry for the optimizer and for each slot, with its transfer class.
         place: of the optimizer, for the report.
+        live: leave the slots where they are, to be read whenever they are asked for.
 
     Returns:
         The optimizer, or `None` where its rule is none of the vocabulary: the report says so.
@@ -66,7 +72,7 @@ def read_optimizer(
     kind = CORE if isinstance(optimizer, CoreOptimizer) else type(optimizer).__name__
     if kind != CORE and not type(optimizer).__module__.startswith("torch."):
         kind = f"the class {kind}"
-    taken = Snapshot(kind)
+    taken = Snapshot(kind, live=live)
     for group in optimizer.param_groups:
         own = [known[id(param)] for param in group["params"] if id(param) in known]
         for param in (param for param in group["params"] if id(param) not in known):
@@ -111,10 +117,16 @@ def _grouped(rule: str, groups: list[tuple[list[str], dict[str, Any]]]) -> tuple
     return base, found
 
 
-def _tensor(target: Target, value: Any) -> Tensor:
+def _tensor(target: Target, value: Any, *, live: bool = False) -> Tensor:
+    shaped = tuple(value.shape) == tuple(target.binding.torch_shape)
+    if live and _is_plain(value):
+        return target.binding.live(value, dtype_name(value)) if shaped else lazy(value)
     array = array_of(value)
-    shaped = tuple(array.shape) == tuple(target.binding.torch_shape)
     return Tensor.of(target.binding.to_core(array) if shaped else array)
+
+
+def _is_plain(value: Any) -> bool:
+    return DTYPES[dtype_name(value)].safetensors is not None
 
 
 def _read_core(taken: Snapshot, report: Report, place: str) -> Optimizer:
@@ -125,7 +137,8 @@ def _read_core(taken: Snapshot, report: Report, place: str) -> Optimizer:
     for group, own in taken.groups:
         groups.append(([one.path for one in own], _sparse(rule, {**group, "learning_rate": float(group["lr"])})))
         for target in own:
-            found = {name: _core_slot(target, name, value) for name, value in taken.state.get(target.path, {}).items()}
+            own_state = taken.state.get(target.path, {})
+            found = {name: _core_slot(target, name, value, live=taken.live) for name, value in own_state.items()}
             if found:
                 slots[target.path] = found
             for name in found:
@@ -147,9 +160,11 @@ def _list_fresh(made: Optimizer, report: Report, place: str) -> None:
         report.add("slot", f"{place}/{path}", "fresh", "the optimizer has made none yet")
 
 
-def _core_slot(target: Target, name: str, value: Any) -> Tensor:
+def _core_slot(target: Target, name: str, value: Any, *, live: bool) -> Tensor:
     """A slot; rows and columns of Adafactor are in the variable's layout already, whatever their shape."""
-    return Tensor.of(array_of(value)) if name in {"r", "c"} else _tensor(target, value)
+    if name in {"r", "c"}:
+        return lazy(value) if live else Tensor.of(array_of(value))
+    return _tensor(target, value, live=live)
 
 
 def _wrapped(inner: Optimizer, counters: Options) -> Optimizer:
@@ -191,7 +206,7 @@ def _read_stock(taken: Snapshot, step: int | None, report: Report, place: str) -
         scalars = {**group, hooks.RATE: group.get(hooks.RATE), hooks.SHIFT: group.get(hooks.SHIFT, 0.0)}
         for target in own:
             state = taken.state.get(target.path, {})
-            slots = _read_slots(target, state, found, scalars)
+            slots = _read_slots(target, state, found, scalars, live=taken.live)
             for slot in (slot for slot in found.slots if slot.core in slots):
                 subject, transfer = f"{place}/{target.path}/{slot.core}", slot.transfer
                 report.add("slot", subject, STATUS[transfer.kind], transfer.formula, transfer)
@@ -226,12 +241,13 @@ def _step(taken: Snapshot, step: int | None, report: Report, place: str) -> int:
     return step or 0
 
 
-def _read_slots(target: Target, state: Options, found: Plan, scalars: Options) -> dict[str, Tensor]:
+def _read_slots(target: Target, state: Options, found: Plan, scalars: Options, *, live: bool) -> dict[str, Tensor]:
     """The slots of a parameter."""
     if found.kind == "Adafactor":
         return _read_factored(state, target)
     held = [(slot, state[slot.torch]) for slot in found.slots if state.get(slot.torch) is not None]
-    return {slot.core: _tensor(target, slot.backward(value, scalars)) for slot, value in held}
+    # Numbers that are others than torch's are new ones, made now.
+    return {slot.core: _tensor(target, slot.backward(value, scalars), live=live and slot.same) for slot, value in held}
 
 
 def _read_factored(state: Options, target: Target) -> dict[str, Tensor]:

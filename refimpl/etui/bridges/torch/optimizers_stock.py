@@ -41,6 +41,11 @@ class SlotMap:
     forward: Move = _same
     backward: Move = _same
 
+    @property
+    def same(self) -> bool:
+        """Whether the numbers are torch's own."""
+        return self.backward is _same
+
 
 @dataclass(slots=True)
 class Plan:

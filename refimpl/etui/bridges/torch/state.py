@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -49,12 +49,19 @@ class Resumed:
     report: Report
 
 
-def read_model(path: StrPath, report: Report) -> Model:
-    """A model of any format that is read, its file still open."""
+def read_model(path: StrPath | Model, report: Report) -> Model:
+    """A model of any format that is read, its file still open; one that is a model already is not closed with it."""
+    if isinstance(path, Model):
+        return replace(path, native={}, closing=None)
     reading = Report(os.fspath(path))
     model, _ = conversion.read(path, report=reading, native=False)
     report.entries += [entry for entry in reading.lost if entry.kind != "document"]
     return model
+
+
+def source_name(path: StrPath | Model) -> str:
+    """The name of a source, for messages."""
+    return "an etui.Model" if isinstance(path, Model) else os.fspath(path)
 
 
 def as_core(model: Model, report: Report) -> Model:
@@ -78,7 +85,7 @@ def _leaves(value: Any) -> list[Any]:
 
 
 def load(
-    path: StrPath,
+    path: StrPath | Model,
     *,
     strict: bool,
     allow: Collection[str],
@@ -89,7 +96,7 @@ def load(
     """See `etui.torch.load`."""
     from etui.bridges.torch.build import to_module
 
-    report.source, report.target = os.fspath(path), "a torch module"
+    report.source, report.target = source_name(path), "a torch module"
     with read_model(path, report) as stored, naming(report.source):
         model = as_core(stored, report)
         module = to_module(model, report=report, strict=False, device=device).train()
@@ -134,12 +141,45 @@ def save(
     report: Report,
 ) -> str:
     """See `etui.torch.save`."""
+    model = captured(
+        module,
+        optimizer,
+        os.fspath(path),
+        example=example,
+        loss=loss,
+        scheduler=scheduler,
+        counters=counters,
+        user=user,
+        step=step,
+        strict=strict,
+        allow=allow,
+        report=report,
+    )
+    return save_model(model, path, shard_size=shard_size)
+
+
+def captured(
+    module: Any,
+    optimizer: Any,
+    target: str,
+    *,
+    example: tuple[Any, ...] | None,
+    loss: Any,
+    scheduler: Any,
+    counters: Mapping[str, int],
+    user: Mapping[str, Any],
+    step: int | None,
+    strict: bool,
+    allow: Collection[str],
+    report: Report,
+) -> Model:
+    """The model that a save writes, see `etui.torch.capture`; `target` is where it goes, for the report."""
     module = require_module(module)
-    report.source, report.target = f"a torch module {type(module).__name__}", os.fspath(path)
+    report.source, report.target = f"a torch module {type(module).__name__}", target
     if example is None:
         held = places(module)
         model = capture(module, held, report)
-        read = partial(read_optimizer, targets=[place.target for place in held if place.is_parameter])
+        read = partial(read_optimizer, targets=[place.target for place in held if place.is_parameter], live=True)
     else:
         from etui.bridges.torch.trace import state as traces
 
@@ -157,7 +197,7 @@ def save(
         model.state = State(counters=dict(counters), user=dict(user))
     if strict:
         report.require_complete(allow)
-    return save_model(model, path, shard_size=shard_size)
+    return model
 
 
 def capture(module: Any, held: list[Place], report: Report) -> Model:

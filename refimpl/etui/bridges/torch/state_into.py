@@ -5,7 +5,6 @@ Everything is planned first. Only a plan that the report allows is carried out.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +14,7 @@ import torch
 from etui.bridges.torch.arrays import tensor_of
 from etui.bridges.torch.binding import Binding
 from etui.bridges.torch.optimizers_into import fit_optimizer
-from etui.bridges.torch.state import StrPath, as_core, only, read_model
+from etui.bridges.torch.state import StrPath, as_core, only, read_model, source_name
 from etui.bridges.torch.state_places import Mapped, Place, dtype_name, mapped, places, require_module
 from etui.containers.tensors import Tensor
 from etui.containers.weights import Weights
@@ -53,7 +52,7 @@ class _Plan:
 def load_into(
     module: Any,
     optimizer: Any,
-    path: StrPath,
+    path: StrPath | Model,
     choices: Mapped | None,
     *,
     example: tuple[Any, ...] | None,
@@ -63,7 +62,7 @@ def load_into(
 ) -> Report:
     """See `etui.torch.load_into`."""
     module = require_module(module)
-    report.source, report.target = os.fspath(path), f"a torch module {type(module).__name__}"
+    report.source, report.target = source_name(path), f"a torch module {type(module).__name__}"
     with read_model(path, report) as stored, naming(report.source):
         if stored.weights is None:
             raise error("torch-nothing", where=report.source, found="no weights in the file")

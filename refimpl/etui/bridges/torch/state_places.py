@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
-from etui.bridges.torch.arrays import array_of
+from etui.bridges.torch.arrays import array_of, view_of
 from etui.bridges.torch.binding import Binding, Layout, bindings, source_of
 from etui.bridges.torch.files_names import path_of
 from etui.bridges.torch.optimizers import Target
@@ -108,7 +109,9 @@ def lazy(tensor: Any) -> Tensor:
     """A tensor of torch, read whenever it is asked for; at once where its dtype needs an encoding."""
     if DTYPES[dtype_name(tensor)].safetensors is None:
         return Tensor.of(array_of(tensor))
-    return Tensor.lazy(dtype_name(tensor), tuple(tensor.shape), lambda: array_of(tensor))
+    return Tensor.lazy(
+        dtype_name(tensor), tuple(tensor.shape), partial(array_of, tensor), view=partial(view_of, tensor)
+    )
 
 
 def dtype_name(tensor: Any) -> str:

@@ -128,7 +128,7 @@ class Recorder(Watched):
             number, last = self._place(name, folder)
             self._did(Names(number, {last: node}))
         else:
-            assert not flags & (os.O_TRUNC | os.O_WRONLY | os.O_RDWR)
+            assert not flags & (os.O_TRUNC | os.O_WRONLY)  # a lock is opened for both, and not written
             node = self._node(name, folder)
         self._open[result] = node
 
@@ -141,7 +141,7 @@ class Recorder(Watched):
     def on_chmod(self, *_: object) -> None:
         """Permissions are not looked at."""
 
-    on_flock = on_chmod
+    on_flock = on_unlock = on_chmod
 
     def on_fsync(self, _result: None, descriptor: int) -> None:
         self._did(Sync(self._open[descriptor]))

@@ -1,18 +1,23 @@
 """The kinds of saves that are ended, failed and cut: each writes an old and a new content and tells what it finds.
 
-A series of checkpoints is one more entry of `SAVES`: `write` adds a member, and `read` gives what a reader picks.
+A series of checkpoints gets a step more, which shares a tensor with the one before, and tells which step is the latest;
+every step that is there has to be whole.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -20,9 +25,10 @@ import etui
 from etui import bridges, conversion
 from etui.canonical import json
 from etui.canonical.values import OutputRef
+from etui.checkpoints import Series, data_objects
 from etui.containers.config import Call, Graph
 from etui.report import Report
-from etui.storage import open_artifact, transaction
+from etui.storage import local_objects, open_artifact, transaction
 from etui.storage.base import Form
 from etui.storage.part_names import MANIFEST
 from etui.testing.storage import sizes, with_manifest, write
@@ -47,6 +53,7 @@ CONTENTS = {
     ),
 }
 NOTHING = "nothing"
+_LEFTOVER = re.compile(r"\.etui-[0-9a-f]{8}\.(tmp|old)$")
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,6 @@ class Save:
         target: name of what is written, in a folder of its own.
         write: writes the content of that name.
         read: gives what a reader finds, verified, or `None` if there is nothing.
-        names: prefixes of the files that belong to the target.
     """
 
     name: str
@@ -75,7 +81,10 @@ class Save:
 
     def others(self, folder: Path) -> list[str]:
         """Names in the folder beside those that a whole save leaves."""
-        return sorted({path.name for path in folder.iterdir()} - _names(self))
+        found = {path.name for path in folder.iterdir()}
+        if self in SERIES:
+            found |= {path.name for path in folder.rglob("*") if _LEFTOVER.search(path.name)}
+        return sorted(found - _names(self))
 
 
 @cache
@@ -176,6 +185,33 @@ def _read_bytes(target: Path) -> dict[str, bytes] | None:
     return {"": target.read_bytes()} if target.exists() else None
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let a save make its calls one after the other, so that their order is the same each time."""
+    one = mock.patch.object(data_objects, "_workers", return_value=1)
+    with one, mock.patch.object(local_objects, "_FLUSHES", 1):
+        yield
+
+
+def _write_step(target: Path, content: str) -> None:
+    # The first of two tensors is the same in both.
+    weights = etui.Weights()
+    for name, value in (("a", 0), ("b", 1 + ("old", "new").index(content))):
+        weights.add(name, etui.Tensor.of(np.full(70, value, np.float32)), role="kernel")
+    step = 1 + ("old", "new").index(content)
+    time = datetime(2026, 1, step, tzinfo=UTC)
+    with one_thread():
+        Series(target).save(etui.Model(weights=weights), step, metrics={"loss": 0.5}, replace=True, time=time)
+
+
+def _read_step(target: Path) -> tuple[int, str] | None:
+    if not (target / "series.json").exists():
+        return None
+    series = Series(target, create=False)
+    found = [(step.number, verified.identity) for step, verified in zip(series, series.verify(), strict=True)]
+    return found[-1] if found else None
+
+
 PLAIN = [
     Save("packed", "m.etui", partial(_write_parts, "packed"), _read_parts),
     Save("directory", "m", partial(_write_parts, "directory"), _read_parts),
@@ -198,4 +234,5 @@ FOREIGN = [
         ("safetensors", "m.safetensors", "safetensors", {}, _read_bytes),
     )
 ]
-SAVES = {save.name: save for save in PLAIN + MODELS + FOREIGN}
+SERIES = [Save("series", "s", _write_step, _read_step)]
+SAVES = {save.name: save for save in PLAIN + MODELS + FOREIGN + SERIES}

@@ -22,6 +22,7 @@ MODULES = (
     "tensorflow",
     "saved_model",
     "tfjs",
+    "series",
 )
 
 

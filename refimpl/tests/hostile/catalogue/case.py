@@ -22,6 +22,7 @@ class Case:
         clauses: what its refusal proves.
         etui: whether it is an artifact, which is verified; anything else is converted.
         reader: the bridge that reads it, where its content does not tell its format.
+        series: whether it is the folder of a series of checkpoints, whose steps are opened.
         config: a file that is handed over as the config of the case's weights, beside the case's folder.
     """
 
@@ -33,11 +34,14 @@ class Case:
     clauses: tuple[str, ...] = ()
     etui: bool = False
     reader: str | None = None
+    series: bool = False
     config: Callable[[Path], Path] | None = None
 
     @property
     def way(self) -> str:
         """The way of opening it that decides."""
+        if self.series:
+            return "steps"
         return "verify" if self.etui else "config" if self.config else "reader" if self.reader else "convert"
 
     @property

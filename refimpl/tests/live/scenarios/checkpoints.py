@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import etui
+from etui.checkpoints import AsyncSaver, Retention, Series
 
 from .base import (
     KERAS3,
@@ -26,6 +27,7 @@ from .base import (
     k,
     once,
     optimizer_values,
+    step,
     values,
 )
 
@@ -167,3 +169,138 @@ def within_an_epoch(place: Path) -> None:
     with etui.open(place / "b-2-1.etui") as stored:
         assert stored.state.counters == {"epoch": 1, "batch": 1}
     assert etui.keras.latest_checkpoint(place / "b-{epoch}-{batch}.etui") == str(place / "b-2-2.etui")
+
+
+class Stop:
+    """Asks for the end at a step, as a signal would."""
+
+    def __init__(self, checkpoint: Any, at: int) -> None:
+        self.checkpoint, self.at = checkpoint, at
+
+    @property
+    def requested(self) -> bool:
+        """Whether the step is there."""
+        return bool(self.checkpoint() >= self.at)
+
+
+def trained(model: Any) -> list[bytes]:
+    """The bits of all that training changes."""
+    return values(model) + optimizer_values(model)
+
+
+@everywhere
+def a_series_beside_the_training(place: Path) -> None:
+    model = compiled(dense_model(dropout=0.3 if KERAS3 else 0.0), run_eagerly=False)
+    before = etui.keras.ModelCheckpoint(place / "b-{epoch}-{batch}.etui", save_freq=1)
+    checkpoint = etui.keras.SeriesCheckpoint(place / "series", save_freq=1, user=lambda: {"note": "mine"})
+    history = fit(model, [before, checkpoint], epochs=3)
+    series = checkpoint.series
+    # Saved behind its back, each step is what was saved while the training waited.
+    assert [one.number for one in series] == [1, 2, 3, 4, 5, 6]
+    for number, name in enumerate(sorted(item for item in names(place) if item.endswith(".etui")), 1):
+        assert trained(etui.keras.load(series[number].open())) == trained(etui.keras.load(place / name))
+        with series[number].open() as stored:
+            done = {"epoch": number // 2, "batch": number % 2, "step": number}
+            assert stored.state.counters == done
+            assert stored.state.user == {"note": "mine"}
+    assert trained(etui.keras.load(series[6].open())) == trained(model)
+    assert np.allclose([series[number].metrics["loss"] for number in (2, 4, 6)], history.history["loss"])
+    series.verify()
+
+
+@everywhere
+def a_series_resumes_within_an_epoch(place: Path) -> None:
+    def fresh() -> Any:
+        k.utils.set_random_seed(5)
+        return compiled(dense_model(dropout=0.3 if KERAS3 else 0.0), run_eagerly=False)
+
+    straight = fresh()
+    fit(straight, epochs=4)
+    stopped = fresh()
+    first: Any = etui.keras.SeriesCheckpoint(
+        place / "series", preemption=Stop(lambda: first.step, 5), keep=Retention(last=2)
+    )
+    assert first.resume() is None
+    fit(stopped, [first], epochs=4)
+    # By epochs, and at the batch after which it was asked to stop; the epoch that was left is not complete.
+    assert [one.number for one in first.series] == [4, 5]
+    assert first.step == 5
+    for own in (None, fresh()):
+        checkpoint = etui.keras.SeriesCheckpoint(place / "series")
+        resumed = checkpoint.resume(own)
+        assert (resumed.initial_epoch, resumed.batch, resumed.best) == (2, 1, None)
+        assert resumed.path == f"{place / 'series'}, step 5"
+        assert (resumed.model is own) == (own is not None)
+        assert trained(resumed.model) == trained(stopped)
+    model = resumed.model
+    rest = {"epochs": 3, "initial_epoch": 2, "batch_size": 4, "shuffle": False, "verbose": 0}
+    model.fit(X[4:], Y[4:], callbacks=[checkpoint], **rest)
+    fit(model, [checkpoint], epochs=4, initial_epoch=3)
+    assert trained(model) == trained(straight)
+    assert [one.number for one in checkpoint.series] == [4, 5, 6, 8]
+    with checkpoint.series[6].open() as stored:
+        assert stored.state.counters == {"epoch": 3, "batch": 0, "step": 6}
+
+
+@once
+def a_series_of_another_run_and_odd_arguments(place: Path) -> None:
+    model = compiled(dense_model())
+    series = Series(place / "series")
+    fit(model, [etui.keras.SeriesCheckpoint(series)], epochs=2)
+    assert [one.number for one in series] == [2, 4]
+    with Refused("live-checkpoint"):
+        fit(model, [etui.keras.SeriesCheckpoint(series)], epochs=2)
+    assert [one.number for one in series] == [2, 4]
+    # The same callback goes on counting.
+    checkpoint = etui.keras.SeriesCheckpoint(series, save_freq=3, asynchronous=False, include="checkpoint", verbose=1)
+    resumed = checkpoint.resume(model)
+    assert resumed.initial_epoch == 2
+    fit(model, [checkpoint], epochs=4, initial_epoch=2)
+    fit(model, [checkpoint], epochs=6, initial_epoch=4)
+    assert [one.number for one in series] == [2, 4, 7, 10]
+    with series[10].open() as stored:
+        assert stored.manifest.profile == "checkpoint"
+    for options in ({"save_freq": 0}, {"keep": Retention(last=1)}):
+        with Refused("live-checkpoint"):
+            etui.keras.SeriesCheckpoint(series, **options)
+    with Refused("live-include"):
+        etui.keras.SeriesCheckpoint(series, include="nothing")
+
+
+@once
+def an_error_of_a_series_reaches_fit(place: Path) -> None:
+    model = compiled(dense_model())
+
+    class Unasked(etui.keras.SeriesCheckpoint):
+        def on_train_begin(self, logs: Any = None) -> None:
+            """Do not refuse to train beside the step of another run."""
+
+    checkpoint = Unasked(place / "series", save_freq=1)
+    checkpoint.series.save(etui.keras.capture(model, include="weights"), 2)
+    with Refused("series-exists"):
+        fit(model, [checkpoint], epochs=3)
+    # It was raised by the save after it, of which nothing was begun.
+    assert [one.number for one in checkpoint.series] == [1, 2]
+
+
+@everywhere
+def captured_as_it_is_saved(place: Path) -> None:
+    model = compiled(dense_model(dropout=0.3), metrics=["mae"])
+    step(model)
+    for include in ("everything", "model", "config", "weights", "checkpoint"):
+        options = {"include": include, "counters": {"epoch": 1}, "user": {"a": 1.5}}
+        expected = etui.keras.save(model, place / "foreground.etui", **options)
+        with AsyncSaver(place / "background.etui") as saver:
+            saver.save(etui.keras.capture(model, **options))
+            step(model)
+            assert saver.wait() == expected
+    with AsyncSaver(place / "live.etui") as saver:
+        saver.save(model)
+        before = trained(model)
+        step(model)
+    assert trained(etui.keras.load(place / "live.etui")) == before
+    assert trained(model) != before
+    with Refused("live-include"):
+        etui.keras.capture(model, include="nothing")
+    with Refused("live-model"):
+        etui.keras.capture(object())

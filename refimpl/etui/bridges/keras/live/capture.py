@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from etui.bridges.keras.assets import read_assets
 from etui.bridges.keras.content import Content
 from etui.bridges.keras.layout import Place, places
 from etui.bridges.keras.live.config import layer_node, model_node
-from etui.bridges.keras.live.framework import Framework
+from etui.bridges.keras.live.framework import Elements, Framework
 from etui.bridges.keras.live.tree import Held, LiveTree
 from etui.bridges.keras.model_read import read_model
 from etui.bridges.keras.modules import join
@@ -198,7 +199,13 @@ def tensor_of(framework: Framework, variable: Any) -> Tensor:
     if dtypes.by_name(dtype, "").safetensors is None:
         return Tensor.of(framework.numpy(variable))
     shape = tuple(int(size) for size in variable.shape)
-    return Tensor.lazy(dtype, shape, lambda: framework.numpy(variable))
+    return Tensor.lazy(
+        dtype,
+        shape,
+        Elements(framework, variable),
+        view=partial(framework.view, variable),
+        constant=framework.constant,
+    )
 
 
 def _flags(captured: Captured) -> None:

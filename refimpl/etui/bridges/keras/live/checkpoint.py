@@ -25,6 +25,7 @@ from etui.model import Model
 from etui.report import Report
 from etui.storage.failures import storage_errors
 from etui.storage.transaction import make_folders
+from etui.storage.urls import is_url, name_of
 
 StrPath = str | os.PathLike[str]
 
@@ -33,7 +34,55 @@ _BEST = "best"
 _LARGER_IS_BETTER = ("acc", "auc", "precision", "recall", "fmeasure", "f1", "r2", "iou")
 
 
-class ModelCheckpoint:
+class FitCallback:
+    """A callback of `fit` of Keras 3 and of tf_keras, without deriving from a class of either. Its hooks do nothing.
+
+    Attributes:
+        params: of the training loop.
+        save_freq: ``"epoch"``, or a number of batches.
+    """
+
+    save_freq: str | int
+
+    def __init__(self) -> None:
+        self.params: dict[str, Any] = {}
+        self._model: Any = None
+
+    @property
+    def model(self) -> Any:
+        """The model that trains; the JAX backend hands its state to the variables when it is asked to."""
+        synchronize = getattr(self._model, "jax_state_sync", None)
+        if callable(synchronize):
+            synchronize()
+        return self._model
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Take the parameters of the training loop."""
+        self.params = params
+
+    def set_model(self, model: Any) -> None:
+        """Take the model that is going to train."""
+        self._model = model
+
+    def _nothing(self, *_: Any, **__: Any) -> None:
+        """A hook that does nothing."""
+
+    on_batch_begin = on_batch_end = on_train_batch_begin = on_train_batch_end = on_epoch_begin = on_epoch_end = _nothing
+    on_train_begin = on_train_end = on_test_begin = on_test_end = on_predict_begin = on_predict_end = _nothing
+    on_test_batch_begin = on_test_batch_end = on_predict_batch_begin = on_predict_batch_end = _nothing
+
+    def _implements_train_batch_hooks(self) -> bool:
+        """What tf_keras asks."""
+        return self.save_freq != EPOCH
+
+    def _implements_test_batch_hooks(self) -> bool:
+        return False
+
+    def _implements_predict_batch_hooks(self) -> bool:
+        return False
+
+
+class ModelCheckpoint(FitCallback):
     """A callback that saves the model as an artifact, in one step each time, with Keras' own arguments.
 
     It works with `fit` of Keras 3 and of tf_keras. An artifact also holds how many epochs were completed, for `resume`,
@@ -64,8 +113,8 @@ class ModelCheckpoint:
         save_freq: str | int = EPOCH,
         initial_value_threshold: float | None = None,
     ) -> None:
-        if save_freq != EPOCH and (type(save_freq) is not int or save_freq < 1):
-            raise error("live-checkpoint", found=f"save_freq={shown(save_freq)}")
+        super().__init__()
+        check_frequency(save_freq)
         if mode not in ("auto", "min", "max"):
             raise error("live-checkpoint", found=f"mode={shown(mode)}")
         self.filepath = os.fspath(filepath)
@@ -76,29 +125,11 @@ class ModelCheckpoint:
         self.mode = mode
         self.save_freq = save_freq
         self.best = initial_value_threshold
-        self.params: dict[str, Any] = {}
         # Keras may call hooks that do nothing from another thread.
         self.async_safe = save_freq == EPOCH
-        self._model: Any = None
         self._epoch = 0
         self._since = 0
         self._last_batch: int | None = None
-
-    @property
-    def model(self) -> Any:
-        """The model that trains; the JAX backend hands its state to the variables when it is asked to."""
-        synchronize = getattr(self._model, "jax_state_sync", None)
-        if callable(synchronize):
-            synchronize()
-        return self._model
-
-    def set_params(self, params: dict[str, Any]) -> None:
-        """Take the parameters of the training loop."""
-        self.params = params
-
-    def set_model(self, model: Any) -> None:
-        """Take the model that is going to train."""
-        self._model = model
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002  Keras' signature
         """Note the epoch."""
@@ -120,29 +151,13 @@ class ModelCheckpoint:
             self._since = 0
             self._save(self._epoch, batch, logs or {})
 
-    def _nothing(self, *_: Any, **__: Any) -> None:
-        """A hook that does nothing."""
-
-    on_batch_begin = on_batch_end = on_train_batch_begin = _nothing
-    on_train_begin = on_train_end = on_test_begin = on_test_end = on_predict_begin = on_predict_end = _nothing
-    on_test_batch_begin = on_test_batch_end = on_predict_batch_begin = on_predict_batch_end = _nothing
-
-    def _implements_train_batch_hooks(self) -> bool:
-        """What tf_keras asks."""
-        return self.save_freq != EPOCH
-
-    def _implements_test_batch_hooks(self) -> bool:
-        return False
-
-    def _implements_predict_batch_hooks(self) -> bool:
-        return False
-
     def _save(self, epoch: int, batch: int | None, logs: Mapping[str, Any]) -> None:
         path = self.path_of(epoch, batch, logs)
         if not self._is_due(epoch, logs, path):
             return
         with storage_errors(path):
-            make_folders(Path(path).parent)
+            if not is_url(path):
+                make_folders(Path(path).parent)
         # An epoch that ended is complete; one in the middle of which a batch ended is not.
         counters = {EPOCH: epoch + 1, BATCH: 0} if batch is None else {EPOCH: epoch, BATCH: batch + 1}
         kept = {} if self.best is None else {"monitor": self.monitor, _BEST: float(self.best)}
@@ -202,6 +217,16 @@ class ModelCheckpoint:
             sys.stdout.write(f"\n{text}\n")
 
 
+def check_frequency(save_freq: str | int) -> None:
+    """Refuse what says no time to save at.
+
+    Raises:
+        UsageError: ``live-checkpoint``.
+    """
+    if save_freq != EPOCH and (type(save_freq) is not int or save_freq < 1):
+        raise error("live-checkpoint", found=f"save_freq={shown(save_freq)}")
+
+
 @dataclass(frozen=True, slots=True)
 class Resumed:
     """A training run to go on with.
@@ -237,12 +262,23 @@ def latest_checkpoint(pattern: StrPath, report: Report | None = None) -> str | N
 
 
 def _files(pattern: str) -> Iterator[str]:
+    if is_url(pattern):
+        yield from _remote_files(pattern)
+        return
     if Path(pattern).is_dir() and not Path(pattern, "manifest.json").exists():
         pattern = os.path.join(glob.escape(pattern), "*.etui")  # noqa: PTH118  a pattern, not a path
     else:
         parts = string.Formatter().parse(pattern)
         pattern = "".join(glob.escape(text) + ("*" if field is not None else "") for text, field, *_ in parts)
     yield from glob.glob(pattern)  # noqa: PTH207  fields may be in the folders, too
+
+
+def _remote_files(pattern: str) -> Iterator[str]:
+    from etui.storage.remote_store import matching
+
+    texts = [(glob.escape(text), field is not None) for text, field, *_ in string.Formatter().parse(pattern)]
+    whole = "".join(text + "*" * has_field for text, has_field in texts)
+    yield from matching(whole if name_of(pattern).endswith(".etui") else f"{whole.rstrip('/')}/*.etui")
 
 
 def _progress(model: Model) -> tuple[int, int, int]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, ClassVar
@@ -16,7 +17,7 @@ import numpy as np
 from etui import dtypes
 from etui.bridges.keras.content import Dialect
 from etui.bridges.keras.patches import Json
-from etui.containers.tensors import Array
+from etui.containers.tensors import Array, Tensor
 from etui.errors import error, shown
 
 _MODULES: dict[str, str] = {
@@ -116,6 +117,39 @@ class Framework(ABC):
         array = np.asarray(self.raw(variable))
         return array.astype(dtypes.by_name(self.dtype(variable), "").numpy, copy=False)
 
+    @property
+    def constant(self) -> bool:
+        """Whether nothing ever changes the elements that `view` gave."""
+        return False
+
+    def view(self, variable: Any) -> Array:
+        """The elements of a variable or tensor where they are, until it is changed; a copy where that cannot be had."""
+        array = self.in_place(variable)
+        fits = array is not None and array.dtype == dtypes.by_name(self.dtype(variable), "").numpy
+        return array if array is not None and fits else self.numpy(variable)
+
+    def in_place(self, variable: Any) -> Array | None:  # noqa: ARG002  for those that can
+        """What `view` gives, if the framework hands out its memory."""
+        return None
+
+    def look(self, variable: Any, tensor: Tensor) -> None:  # noqa: ARG002  for those that need a part of it
+        """Read what `take` will need of a tensor, so that damage is found before anything is changed.
+
+        Raises:
+            IntegrityError: ``digest-mismatch``.
+        """
+        tensor.numpy()
+
+    def take(self, variable: Any, tensor: Tensor) -> None:
+        """Give a variable the elements of a tensor of its own shape, in its own dtype."""
+        array = tensor.numpy()
+        fits = self.dtype(variable) == array.dtype.name
+        self.assign(variable, array if fits else array.astype(dtypes.by_name(self.dtype(variable), "").numpy))
+
+    def handed(self, variable: Any, tensor: Tensor) -> Any:  # noqa: ARG002  for those that need a part of it
+        """The elements of a tensor for the own method of a layer; of its variable, or of something that it computes."""
+        return tensor.numpy()
+
     def assign(self, variable: Any, values: Array) -> None:
         """Give a variable new elements of its own shape and dtype."""
         # Some backends would go on to use the array itself, which may be mapped from a file.
@@ -194,6 +228,27 @@ class Framework(ABC):
     @abstractmethod
     def hidden_seeds(self, layer: Any) -> dict[str, str]:
         """The attributes of a layer that draw random numbers whose state is out of reach, and why it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Elements:
+    """The elements of a live variable, read whenever they are asked for."""
+
+    framework: Framework
+    variable: Any
+
+    def __call__(self) -> Array:
+        """All of them."""
+        return self.framework.numpy(self.variable)
+
+    @property
+    def value(self) -> Any:
+        """What the framework itself has, which may lie on several devices."""
+        return self.variable.value
+
+    def elements(self, part: Any) -> Array:
+        """Those of a part of `value`."""
+        return self.framework.numpy(part)
 
 
 def framework_of(model: object) -> Framework | None:

@@ -7,14 +7,18 @@ from itertools import product
 from typing import Any
 
 import keras
+import numpy as np
+from keras.src.backend.common.global_state import get_global_attribute, set_global_attribute
 from keras.src.saving.keras_saveable import KerasSaveable
-from keras.src.saving.saving_lib import _walk_saveable
+from keras.src.saving.saving_lib import _walk_saveable, get_attr_skipset
 from keras.src.saving.serialization_lib import ObjectSharingScope
 
 from etui.bridges.keras.live.framework import Framework
 from etui.bridges.keras.patches import Json
-from etui.containers.tensors import Array
+from etui.containers.tensors import Array, Tensor
+from etui.errors import error
 
+_PLAIN = frozenset({"bool", "int8", "int16", "int32", "int64", "uint8", "float16", "float32", "float64"})
 _MOST_GUESSES = 6  # outputs whose targets are guessed: each may be of the shape of the output, or of class numbers
 
 # Losses that stand for different ones, as the targets are.
@@ -64,6 +68,11 @@ class Keras3(Framework):
 
     def children(self, thing: Any) -> Iterator[tuple[str, Any]]:
         """See `Framework`."""
+        # Keras 3.15 looks for what it left out here the time before under another name than it keeps it, so that it
+        # makes a layer for each layer to see what every layer has.
+        kept = f"saving_attr_skiplist_{thing._obj_type()}"  # noqa: SLF001  as `_walk_saveable` does
+        if get_global_attribute(kept) is None:
+            set_global_attribute(kept, get_attr_skipset(thing._obj_type()))  # noqa: SLF001
         yield from _walk_saveable(thing)
 
     def own_variables(self, thing: Any) -> dict[str, Any] | None:
@@ -88,9 +97,50 @@ class Keras3(Framework):
 
     def raw(self, variable: Any) -> Array:
         """See `Framework`."""
-        values = variable.value if isinstance(variable, keras.Variable) else variable
-        found: Array = keras.ops.convert_to_numpy(values)
+        found: Array = keras.ops.convert_to_numpy(_of_this_process(variable))
         return found
+
+    @property
+    def constant(self) -> bool:
+        """See `Framework`. JAX does not write to an array, nor give its memory away while somebody looks at it."""
+        return bool(keras.backend.backend() == "jax")
+
+    def in_place(self, variable: Any) -> Array | None:
+        """See `Framework`."""
+        value = _of_this_process(variable)
+        backend = keras.backend.backend()
+        if backend == "torch":
+            # numpy has no dtype for some of torch's.
+            plain = value.device.type == "cpu" and self.dtype(variable) in _PLAIN
+            return np.asarray(value.detach().resolve_conj().resolve_neg()) if plain else None
+        if backend == "tensorflow":
+            return np.asarray(value.read_value() if hasattr(value, "read_value") else value)
+        return np.asarray(value) if backend == "jax" else None
+
+    def look(self, variable: Any, tensor: Tensor) -> None:
+        """See `Framework`: of a variable on several devices, what those of this process have."""
+        spread = _spread(variable)
+        if spread is None:
+            super().look(variable, tensor)
+            return
+        for box in spread.sharding.addressable_devices_indices_map(tensor.shape).values():
+            tensor.read(box or ())
+
+    def take(self, variable: Any, tensor: Tensor) -> None:
+        """See `Framework`: a variable on several devices stays so, and each process reads what its own are to have."""
+        if _spread(variable) is None:
+            super().take(variable, tensor)
+        else:
+            variable.assign(self.handed(variable, tensor))
+
+    def handed(self, variable: Any, tensor: Tensor) -> Any:
+        """See `Framework`: for a variable on several devices, an array that is spread as it is."""
+        spread = _spread(variable)
+        if spread is None:
+            return super().handed(variable, tensor)
+        from etui.bridges.jax.placing import placed_like
+
+        return placed_like(tensor, spread, spread.dtype)
 
     def trainable(self, model: Any) -> list[Any]:
         """See `Framework`."""
@@ -145,7 +195,9 @@ class Keras3(Framework):
         outputs = getattr(model, "outputs", None)
         if not outputs or len(outputs) > _MOST_GUESSES or not hasattr(model, "compute_output_spec"):
             return False
-        predicted = keras.tree.map_structure(lambda one: keras.KerasTensor(one.shape, one.dtype), model.output)
+        # A Sequential has no `output` before it is called.
+        given = outputs[0] if isinstance(model, keras.Sequential) else model.output
+        predicted = keras.tree.map_structure(lambda one: keras.KerasTensor(one.shape, one.dtype), given)
         flat = keras.tree.flatten(predicted)
         # Targets are of the shape of their output, or class numbers, for which Keras chooses other metrics.
         for shapes in product(*([one.shape, one.shape[:-1]] for one in flat)):
@@ -201,6 +253,27 @@ class Keras3(Framework):
             return {}
         free = {name for name, value in vars(layer).items() if getattr(value, "_initial_seed", 0) is None}
         return {name: _TORCH_STREAM for name in self.seeds(layer) if name in free}
+
+
+def _of_this_process(variable: Any) -> Any:
+    """The value of a variable, or a value itself.
+
+    Raises:
+        TransferError: ``jax-leaf``, an array of JAX of which other processes hold parts.
+    """
+    value = variable.value if isinstance(variable, keras.Variable) else variable
+    if getattr(value, "is_fully_addressable", True) or value.is_fully_replicated:
+        return value
+    found, hint = "an array that other processes hold parts of", "Save the model with `etui.jax.save_distributed`."
+    raise error("jax-leaf", where=str(getattr(variable, "path", "")), found=found, hint=hint)
+
+
+def _spread(variable: Any) -> Any:
+    """The array of a variable that lies on several devices, as under a distribution on JAX; else `None`."""
+    if keras.backend.backend() != "jax" or not isinstance(variable, keras.Variable):
+        return None
+    sharding = getattr(variable.value, "sharding", None)
+    return None if sharding is None or len(sharding.device_set) < 2 else variable.value
 
 
 FRAMEWORK = Keras3()

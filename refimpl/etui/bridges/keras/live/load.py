@@ -6,12 +6,10 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from etui import bridges
 from etui.bridges.keras.layout import Place
 from etui.bridges.keras.live.budget import budget
 from etui.bridges.keras.live.capture import OPTIMIZER, Captured, capture
@@ -30,11 +28,11 @@ from etui.bridges.keras.model_write import Writing
 from etui.bridges.keras.modules import residue
 from etui.bridges.keras.roles import adapter_shapes
 from etui.bridges.keras.variables import dataset_names
+from etui.bridges.located import locate
 from etui.bridges.own import in_vocabulary
 from etui.containers.tensors import Tensor
 from etui.containers.weights import Variable, Weights
 from etui.errors import EtuiError, error, shown
-from etui.limits import DEFAULT_LIMITS
 from etui.locating import naming
 from etui.model import Model
 from etui.report import Entry, Report
@@ -43,7 +41,7 @@ StrPath = str | os.PathLike[str]
 
 
 def load(
-    path: StrPath,
+    path: StrPath | Model,
     custom_objects: Mapping[str, Any] | None,
     *,
     compiled: bool,
@@ -52,15 +50,23 @@ def load(
     report: Report,
 ) -> Any:
     """See `etui.keras.load`."""
-    report.source, reading = os.fspath(path), Report(os.fspath(path))
-    with naming(os.fspath(path)):
-        bridge = bridges.of_source(path)
-        model = bridge.translator.read(Path(path), reading, limits=DEFAULT_LIMITS, native=False)
+    name = source_name(path)
+    report.source, reading = name, Report(name)
+    with naming(name):
+        if isinstance(path, Model):
+            model = replace(path, native={}, closing=None)
+        else:
+            model = locate(path).read(reading, native=False)
     with model:
         report.entries += [entry for entry in reading.entries if entry.status != "restored"]
         if strict:
             reading.require_complete()
         return build(model, custom_objects, compiled=compiled, framework=framework, strict=strict, report=report)
+
+
+def source_name(path: StrPath | Model) -> str:
+    """The name of a source, for messages."""
+    return "an etui.Model" if isinstance(path, Model) else os.fspath(path)
 
 
 def build(

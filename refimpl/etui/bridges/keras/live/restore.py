@@ -6,12 +6,11 @@ Everything is planned first. Only a plan that the report allows is carried out.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from etui import dtypes
 from etui.bridges.keras.archive import ASSETS
 from etui.bridges.keras.assets import written_assets
 from etui.bridges.keras.layout import VARS
@@ -19,7 +18,7 @@ from etui.bridges.keras.live.framework import Framework
 from etui.bridges.keras.live.tree import Held, LiveTree
 from etui.bridges.keras.modules import join
 from etui.containers.config import Config
-from etui.containers.tensors import Array, Tensor
+from etui.containers.tensors import Tensor
 from etui.model import Blob
 from etui.report import Report
 
@@ -40,7 +39,7 @@ class Plan:
     framework: Framework
     report: Report
     values: list[tuple[Any, Tensor]] = field(default_factory=list)
-    stores: list[tuple[Any, dict[str, Tensor]]] = field(default_factory=list)
+    stores: list[tuple[Held, dict[str, Tensor]]] = field(default_factory=list)
 
     def fits(self, kind: str, subject: str, variable: Any, tensor: Tensor, detail: str = "") -> bool:
         """Account for one variable and what is to go into it; whether it can."""
@@ -73,25 +72,19 @@ class Plan:
         Raises:
             IntegrityError: ``digest-mismatch``.
         """
-        for tensor in self._tensors():
-            tensor.numpy()
-
-    def _tensors(self) -> Iterator[Tensor]:
-        yield from (tensor for _, tensor in self.values)
-        for _, store in self.stores:
-            yield from store.values()
+        for variable, tensor in self.values:
+            self.framework.look(variable, tensor)
+        for held, store in self.stores:
+            for key, tensor in store.items():
+                self.framework.look(held.variables.get(key), tensor)
 
     def carry_out(self) -> None:
         """Change the variables, one after the other."""
-        for thing, store in self.stores:
-            thing.load_own_variables({key: self._like(None, tensor.numpy()) for key, tensor in store.items()})
+        for held, store in self.stores:
+            own = {key: self.framework.handed(held.variables.get(key), tensor) for key, tensor in store.items()}
+            held.thing.load_own_variables(own)
         for variable, tensor in self.values:
-            self.framework.assign(variable, self._like(variable, tensor.numpy()))
-
-    def _like(self, variable: Any, array: Array) -> Array:
-        if variable is None or self.framework.dtype(variable) == array.dtype.name:
-            return array
-        return array.astype(dtypes.by_name(self.framework.dtype(variable), "").numpy)
+            self.framework.take(variable, tensor)
 
 
 def _is_counter(shape: tuple[int, ...], dtype: str, tensor: Tensor) -> bool:
@@ -130,11 +123,11 @@ def _plan_one(plan: Plan, held: Held, stored: Mapping[str, Tensor], names: Mappi
         if stored.keys() != held.variables.keys() or not live:
             for key in stored:
                 plan.report.add("variable", paths[key], "restored", "by the layer's own method")
-            plan.stores.append((held.thing, dict(stored)))
+            plan.stores.append((held, dict(stored)))
             return
         fitting = [plan.fits("variable", paths[key], held.variables[key], stored[key]) for key in stored]
         if all(fitting):
-            plan.stores.append((held.thing, dict(stored)))
+            plan.stores.append((held, dict(stored)))
         return
     for key, variable in held.variables.items():
         if not framework.is_variable(variable):

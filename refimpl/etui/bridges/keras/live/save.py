@@ -11,7 +11,7 @@ from etui.artifact import save_model
 from etui.bridges.keras.account import CHECKPOINT, OWN
 from etui.bridges.keras.live import load as live_load
 from etui.bridges.keras.live.capture import Captured, capture
-from etui.bridges.keras.live.framework import require_framework
+from etui.bridges.keras.live.framework import Framework, require_framework
 from etui.bridges.own import account, in_vocabulary
 from etui.containers.state import State
 from etui.errors import error, shown
@@ -47,29 +47,63 @@ def save(
     checkpoint: Mapping[str, Any] | None = None,
 ) -> str:
     """See `etui.keras.save`; `checkpoint` is what a callback keeps for itself."""
-    framework = require_framework(model)
-    if include not in INCLUDES:
-        hint = f"Choices: {', '.join(INCLUDES)}."
-        raise error("live-include", where=os.fspath(path), found=shown(include), hint=hint)
+    _required(model, include, os.fspath(path))
     if os.path.splitext(path)[1].lower() in _FOREIGN:  # noqa: PTH122  a path as the caller gave it
         raise error("live-target", where=os.fspath(path), found="the name of a file of Keras")
-    report.source, report.target = f"a live model of {framework.name} {framework.version}", os.fspath(path)
+    neutral = captured(
+        model,
+        os.fspath(path),
+        include=include,
+        counters=counters,
+        user=user,
+        strict=strict,
+        report=report,
+        vocabulary=vocabulary,
+        checkpoint=checkpoint,
+    )
+    return save_model(neutral, path, shard_size=shard_size)
+
+
+def captured(
+    model: Any,
+    target: str,
+    *,
+    include: str,
+    counters: Mapping[str, int],
+    user: Mapping[str, Any],
+    strict: bool,
+    report: Report,
+    vocabulary: str | None = None,
+    checkpoint: Mapping[str, Any] | None = None,
+) -> Model:
+    """The neutral model that a save writes, see `etui.keras.capture`; `target` is where it goes, for messages."""
+    framework = _required(model, include, target)
+    report.source, report.target = f"a live model of {framework.name} {framework.version}", target
     kept = INCLUDES[include]
     if "weights" in kept and not model.built:
         raise error("live-unbuilt", where=report.source, found=f"the model {model.name}")
-    captured = capture(framework, model, need_config="config" in kept)
-    neutral = selected(captured, kept, counters, user)
+    found = capture(framework, model, need_config="config" in kept)
+    neutral = selected(found, kept, counters, user)
     if checkpoint and "state" in kept:
         neutral.state = neutral.state or State()
         neutral.state.residue[OWN] = {CHECKPOINT: dict(checkpoint)}
-    report.entries += [entry for entry in captured.report.entries if entry.status not in ("restored", "translated")]
-    neutral = in_vocabulary(neutral, vocabulary, report, os.fspath(path))
+    report.entries += [entry for entry in found.report.entries if entry.status not in ("restored", "translated")]
+    neutral = in_vocabulary(neutral, vocabulary, report, target)
     own = Report()
     account(neutral, own)
     live_load.add_entries(report, own.entries)
     if strict:
         report.require_complete()
-    return save_model(neutral, path, shard_size=shard_size)
+    return neutral
+
+
+def _required(model: Any, include: str, where: str) -> Framework:
+    """The framework of a model, if it is one and the choice is known."""
+    framework = require_framework(model)
+    if include not in INCLUDES:
+        hint = f"Choices: {', '.join(INCLUDES)}."
+        raise error("live-include", where=where, found=shown(include), hint=hint)
+    return framework
 
 
 def selected(captured: Captured, kept: frozenset[str], counters: Mapping[str, int], user: Mapping[str, Any]) -> Model:

@@ -7,6 +7,7 @@ from copy import copy
 from itertools import product
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tf_keras
 from tf_keras.src.backend import RandomGenerator
@@ -99,6 +100,10 @@ class TfKeras(Framework):
         """See `Framework`."""
         found: Array = variable.numpy() if hasattr(variable, "numpy") else variable
         return found
+
+    def in_place(self, variable: Any) -> Array | None:
+        """See `Framework`."""
+        return np.asarray(variable.read_value()) if isinstance(variable, tf.Variable) else None
 
     def trainable(self, model: Any) -> list[Any]:
         """See `Framework`."""

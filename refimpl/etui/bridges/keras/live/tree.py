@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from etui.bridges.keras.content import Renamed, Stored
 from etui.bridges.keras.layout import VARS
-from etui.bridges.keras.live.framework import Framework
+from etui.bridges.keras.live.framework import Elements, Framework
 from etui.bridges.keras.modules import join
 from etui.bridges.keras.names import numbered, snake_case
 
@@ -86,7 +87,15 @@ class LiveTree:
         framework = self.framework
         if framework.is_variable(variable):
             shape = tuple(int(size) for size in variable.shape)
-            return Renamed(name, framework.dtype(variable), shape, lambda: framework.numpy(variable), live=True)
+            return Renamed(
+                name,
+                framework.dtype(variable),
+                shape,
+                Elements(framework, variable),
+                live=True,
+                view=partial(framework.view, variable),
+                constant=framework.constant,
+            )
         array = framework.numpy(variable)
         return Renamed(name, framework.dtype(variable), array.shape, lambda: array)
 

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from etui import bridges
 from etui.bridges.keras.live.capture import OPTIMIZER, Captured, capture
 from etui.bridges.keras.live.framework import require_framework
+from etui.bridges.keras.live.load import source_name
 from etui.bridges.keras.live.match import Matching, Side
 from etui.bridges.keras.live.optimizer import plan_optimizer
 from etui.bridges.keras.live.restore import Plan, finish
 from etui.bridges.keras.live.state import plan_metrics, plan_state
 from etui.bridges.keras.model_write import Writing
 from etui.bridges.keras.modules import residue
+from etui.bridges.located import locate
 from etui.bridges.own import in_vocabulary
 from etui.containers.optimizer import Group, Optimizer, OptimizerState
 from etui.containers.weights import Weights
 from etui.errors import error
-from etui.limits import DEFAULT_LIMITS
 from etui.locating import naming
 from etui.model import Model
 from etui.report import Report
@@ -30,7 +29,7 @@ StrPath = str | os.PathLike[str]
 
 def load_weights(
     model: Any,
-    path: StrPath,
+    path: StrPath | Model,
     matching: Matching,
     *,
     optimizer: bool,
@@ -40,7 +39,7 @@ def load_weights(
 ) -> None:
     """See `etui.keras.load_weights`."""
     framework = require_framework(model)
-    report.source, report.target = os.fspath(path), f"a live model of {framework.name} {framework.version}"
+    report.source, report.target = source_name(path), f"a live model of {framework.name} {framework.version}"
     if not model.built:
         raise error("live-unbuilt", where=report.target, found=f"the model {model.name}")
     target = capture(framework, model, need_config=False)
@@ -53,14 +52,16 @@ def load_weights(
         _load(Plan(framework, report), target, source, matching, optimizer=optimizer, state=state, strict=strict)
 
 
-def _read(path: StrPath, target: Captured, report: Report) -> Model:
+def _read(path: StrPath | Model, target: Captured, report: Report) -> Model:
     """The stored model; a format that holds weights alone is read along the live model's config."""
-    bridge = bridges.of_source(path)
+    if isinstance(path, Model):
+        return in_vocabulary(replace(path, native={}, closing=None), "keras", report)
+    found = locate(path)
     options: dict[str, Any] = {}
-    if getattr(bridge, "takes_config", False):
+    if found.bridge.takes_config:
         options["config"] = replace(target.content, datasets={}, trained={})
     with naming(os.fspath(path)):
-        model = bridge.translator.read(Path(path), report, limits=DEFAULT_LIMITS, native=False, **options)
+        model = found.read(report, native=False, **options)
         return in_vocabulary(model, "keras", report)
 
 
