@@ -96,7 +96,7 @@ def test_the_content_of_each_valid_vector_is_what_the_oracle_reads() -> None:
     assert len(steps) > 20
 
 
-@pytest.mark.clause("CF-29", "CF-36")
+@pytest.mark.clause("CF-29@3ec9c0", "CF-36@c4c441")
 def test_the_library_passes_every_check_of_series(session: InProcess, tmp_path: Path) -> None:
     """The reference library reads, verifies, exports, saves and refuses as each check of series says."""
     context = Context(session, Settings(examples=12), lambda: InProcess(start, tmp_path))

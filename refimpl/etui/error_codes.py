@@ -424,7 +424,7 @@ _ROWS: dict[str, tuple[str, str | None, str, str]] = {
         "usage",
         None,
         "what is neither a tensor nor a value",
-        "Keep numbers, texts, bytes, lists, tuples, maps and small arrays in the state, and tensors at keys of their own.",
+        "Keep numbers, texts, bytes, lists, tuples, maps and small arrays in the state, tensors at keys of their own.",
     ),
     "distributed-names": (
         "usage",

@@ -23,15 +23,16 @@ from datetime import UTC, datetime
 from functools import partial
 from traceback import clear_frames
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, SupportsIndex, TypeVar
 from weakref import WeakSet
 
 from etui.artifact import save_model
 from etui.checkpoints.snapshot import Snapshots
 from etui.containers.data_writer import Progress
-from etui.errors import error, shown
+from etui.errors import error
 from etui.model import Model
 from etui.shortage import shortage
+from etui.storage.objects import step_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,7 +94,7 @@ class AsyncSaver:
     def save(
         self,
         model: Any,
-        step: int | None = None,
+        step: SupportsIndex | None = None,
         *,
         metrics: Mapping[str, float] | None = None,
         replace: bool = False,
@@ -112,7 +113,8 @@ class AsyncSaver:
             progress: called by the thread that writes, as (part name, bytes done, bytes in all).
 
         Raises:
-            UsageError: ``save-async-closed``; ``save-async-target``; ``save-async-within``; ``live-model``.
+            UsageError: ``save-async-closed``; ``save-async-target``; ``save-async-within``; ``live-model``;
+                ``series-number``.
             StorageError: ``out-of-memory``.
             Exception: what went wrong with the save before, which is told once; of this one, nothing was begun then.
         """
@@ -216,17 +218,17 @@ class AsyncSaver:
         self._writing = None
         _PENDING.discard(writing)
 
-    def _where(self, step: int | None) -> str:
+    def _where(self, step: SupportsIndex | None) -> str:
         place = self._path or str(getattr(self._target, "location", type(self._target).__name__))
         return place if step is None else f"{place}, step {step}"
 
-    def _write(self, step: int | None, **options: Any) -> Callable[[Model], Any]:
+    def _write(self, step: SupportsIndex | None, **options: Any) -> Callable[[Model], Any]:
         """What writes a snapshot; its time is that of the snapshot."""
         if self._path is None:
-            if not isinstance(step, int) or isinstance(step, bool):
-                raise error("save-async-target", where=self._where(None), found=f"a save of step {shown(step)}")
+            if step is None:
+                raise error("save-async-target", where=self._where(None), found="a save without the number of a step")
             target: Any = self._target
-            return partial(_to_series, target, step, {**options, "time": datetime.now(UTC)})
+            return partial(_to_series, target, step_number(step), {**options, "time": datetime.now(UTC)})
         refused = [name for name in ("metrics", "replace") if options.pop(name)]
         if refused:
             raise error("save-async-target", where=self._path, found=f"{refused[0]} for an artifact of its own")

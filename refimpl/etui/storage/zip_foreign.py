@@ -27,6 +27,7 @@ from etui.storage.writing import exactly, slices
 from etui.storage.zip_names import check_kind, check_names, decoded_name
 
 _STORED, _DEFLATED = 0, 8
+_NEWEST = 63  # of the versions of ZIP: 6.3
 _DESCRIPTOR = 1 << 3
 _UTF8 = 1 << 11
 _DEFLATE_LEVELS = 3 << 1
@@ -230,6 +231,9 @@ def _read_entry(raw: bytes, at: int, where: str) -> tuple[_Found, int]:
         raise _fault(where, "an entry that reaches beyond the directory")
     if header.flags & ~(_DESCRIPTOR | _UTF8 | _DEFLATE_LEVELS) or header.method not in {_STORED, _DEFLATED}:
         found = f"flags {header.flags:#06x}, method {header.method}"
+        raise error("foreign-zip-method", where=where, found=found)
+    if header.needed & 0xFF > _NEWEST:
+        found = f"a member for readers of ZIP {(header.needed & 0xFF) / 10}"
         raise error("foreign-zip-method", where=where, found=found)
     name = decoded_name(raw[start:name_end], utf8=bool(header.flags & _UTF8), where=where)
     check_kind(header.external_attributes, name, where)

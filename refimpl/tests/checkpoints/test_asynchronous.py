@@ -93,7 +93,7 @@ def run(script: str, *arguments: str, code: int = 0, environment: dict[str, str]
     return done.stdout
 
 
-@pytest.mark.clause("AS-1", "AS-3", "AS-4")
+@pytest.mark.clause("AS-1@b18083", "AS-3@54b233", "AS-4@5b9d47")
 def test_steps_of_a_series_are_written_while_the_arrays_change(tmp_path: Path) -> None:
     """Each step has the state of its moment, the identity of a save in the foreground, its metrics and its time."""
     array = np.zeros(300_000, np.float32)
@@ -116,7 +116,7 @@ def test_steps_of_a_series_are_written_while_the_arrays_change(tmp_path: Path) -
     assert [one.time for one in steps] == sorted(one.time for one in steps)
 
 
-@pytest.mark.clause("AS-1", "AS-3", "AS-4")
+@pytest.mark.clause("AS-1@b18083", "AS-3@54b233", "AS-4@5b9d47")
 @pytest.mark.parametrize("name", ["model.etui", "model"])
 def test_an_artifact_is_replaced_by_each_save(tmp_path: Path, name: str) -> None:
     """The path of an artifact, in either form, has the last save when the saver is closed."""
@@ -136,7 +136,7 @@ def test_an_artifact_is_replaced_by_each_save(tmp_path: Path, name: str) -> None
     assert {item.name for item in tmp_path.iterdir()} == {name, "other.etui"}
 
 
-@pytest.mark.clause("AS-2", "AS-3")
+@pytest.mark.clause("AS-2@661159", "AS-3@54b233")
 def test_a_save_returns_before_it_is_written_and_the_next_one_waits() -> None:
     """One save is under way at a time: the second call returns when the first write has ended."""
     target = Target()
@@ -172,7 +172,7 @@ def test_a_save_returns_before_it_is_written_and_the_next_one_waits() -> None:
     assert first["time"] < target.options[1]["time"]
 
 
-@pytest.mark.clause("AS-5")
+@pytest.mark.clause("AS-5@a51511")
 @pytest.mark.parametrize("call", ["save", "wait", "close", "exit"])
 def test_an_error_is_raised_by_the_next_call_once(call: str, told: list[BaseException | None]) -> None:
     """The very error of the write is raised, with the step it belongs to; the call after it goes on."""
@@ -204,7 +204,7 @@ def test_an_error_is_raised_by_the_next_call_once(call: str, told: list[BaseExce
     assert told == []
 
 
-@pytest.mark.clause("AS-4", "AS-5")
+@pytest.mark.clause("AS-4@5b9d47", "AS-5@a51511")
 def test_a_step_that_cannot_be_written_is_not_there(tmp_path: Path) -> None:
     """A write that fails in the middle leaves the steps of before, and a reader sees no part of it."""
     series = Series(tmp_path / "series")
@@ -227,7 +227,7 @@ def test_a_step_that_cannot_be_written_is_not_there(tmp_path: Path) -> None:
     series.verify()
 
 
-@pytest.mark.clause("AS-5", "AS-7")
+@pytest.mark.clause("AS-5@a51511", "AS-7@3f921c")
 def test_a_block_that_raises_waits_for_the_write_and_tells_both(told: list[BaseException | None]) -> None:
     """Leaving by an error ends the write first; if that failed, too, neither error hides the other."""
 
@@ -262,7 +262,7 @@ def drop(holder: list[AsyncSaver]) -> None:
     gc.collect()
 
 
-@pytest.mark.clause("AS-6")
+@pytest.mark.clause("AS-6@82f158")
 @pytest.mark.parametrize("kind", ["early", "late"])
 def test_a_dropped_saver_tells_its_error(kind: str, told: list[BaseException | None]) -> None:
     """An object that is dropped after its write failed, or before, warns, and hands the error to the hook."""
@@ -282,7 +282,7 @@ def test_a_dropped_saver_tells_its_error(kind: str, told: list[BaseException | N
     assert told == [fault]
 
 
-@pytest.mark.clause("AS-6")
+@pytest.mark.clause("AS-6@82f158")
 def test_a_dropped_saver_whose_write_is_whole_says_nothing(told: list[BaseException | None]) -> None:
     """There is nothing to tell of a save that is written; one that is under way ends well after the warning."""
     target = Target()
@@ -338,7 +338,7 @@ def test_calls_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         ("save-async-target", lambda: AsyncSaver(tmp_path / "a.etui").save(model_of(1), metrics={"a": 1.0})),
         ("save-async-target", lambda: AsyncSaver(tmp_path / "a.etui").save(model_of(1), replace=True)),
         ("save-async-target", lambda: AsyncSaver(Target()).save(model_of(1))),
-        ("save-async-target", lambda: AsyncSaver(Target()).save(model_of(1), True)),
+        ("series-number", lambda: AsyncSaver(Target()).save(model_of(1), True)),
         ("live-model", lambda: AsyncSaver(Target()).save(object(), 1)),
     ]
     for code, call in cases:
@@ -376,7 +376,7 @@ def test_a_snapshot_that_fails_begins_no_write_and_keeps_the_saver() -> None:
     assert target.written == [(2, 3.0)]
 
 
-@pytest.mark.clause("AS-5")
+@pytest.mark.clause("AS-5@a51511")
 @pytest.mark.parametrize("moment", ["before", "after", "cancel"])
 def test_an_interrupt_while_the_thread_starts_loses_nothing(
     moment: str, monkeypatch: pytest.MonkeyPatch, told: list[BaseException | None]
@@ -412,7 +412,7 @@ def test_an_interrupt_while_the_thread_starts_loses_nothing(
     assert told == []
 
 
-@pytest.mark.clause("AS-5")
+@pytest.mark.clause("AS-5@a51511")
 def test_an_interrupt_while_the_call_waits_keeps_the_error(
     monkeypatch: pytest.MonkeyPatch, told: list[BaseException | None]
 ) -> None:
@@ -480,7 +480,7 @@ saver = AsyncSaver(Slow(series))
 """
 
 
-@pytest.mark.clause("AS-7")
+@pytest.mark.clause("AS-7@3f921c")
 @pytest.mark.parametrize("end", ["", "sys.exit(0)", "del saver"])
 def test_python_ends_when_the_write_has_ended(tmp_path: Path, end: str) -> None:
     """A program that ends without `close` ends after its last step is whole, with its pools of threads at work."""
@@ -490,7 +490,7 @@ def test_python_ends_when_the_write_has_ended(tmp_path: Path, end: str) -> None:
     series.verify()
 
 
-@pytest.mark.clause("AS-6")
+@pytest.mark.clause("AS-6@82f158")
 def test_python_tells_an_error_that_nobody_asked_for_when_it_ends(tmp_path: Path) -> None:
     """The traceback of a write that failed is printed, with its step, also when the program itself ends by an error."""
     failing = PROGRAM + "saver.save(model_of(5), 1); saver.wait(); saver.save(model_of(6), 1)\n"
@@ -502,7 +502,7 @@ def test_python_tells_an_error_that_nobody_asked_for_when_it_ends(tmp_path: Path
         assert ("ZeroDivisionError" in printed) == bool(code)
 
 
-@pytest.mark.clause("AS-8")
+@pytest.mark.clause("AS-8@b413d3")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked on POSIX alone")
 def test_a_forked_process_has_no_part_in_the_saves_of_its_parent(tmp_path: Path) -> None:
     """The child neither waits nor writes nor tells, and may save for itself; the parent's save is whole."""

@@ -151,7 +151,7 @@ def documents(found: etui.Model) -> dict[str, Any]:
     }
 
 
-@pytest.mark.clause("DW-8")
+@pytest.mark.clause("DW-8@981345")
 def test_what_four_processes_write_is_what_one_would(tmp_path: Path) -> None:
     """Every document and every element is that of a save by one process, and the artifact passes full verification."""
     identity = save(tmp_path / "many")
@@ -161,7 +161,7 @@ def test_what_four_processes_write_is_what_one_would(tmp_path: Path) -> None:
     assert etui.verify(tmp_path / "many").identity == identity
 
 
-@pytest.mark.clause("DW-1", "DW-4")
+@pytest.mark.clause("DW-1@b6c333", "DW-4@8f57b8")
 def test_parts_are_numbered_by_rank(tmp_path: Path) -> None:
     """The data parts of a document are numbered by rank without a gap, and hold only what their rank has."""
     plan = GlobalPlan.of(skeleton(), boxes())
@@ -184,7 +184,7 @@ def test_parts_are_numbered_by_rank(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "many").glob("*.safetensors")} == set(plan.by_name)
 
 
-@pytest.mark.clause("DW-1")
+@pytest.mark.clause("DW-1@b6c333")
 def test_a_process_fills_shards_as_one_that_is_alone(tmp_path: Path) -> None:
     """Asked for shards, a process starts a new part where the next tensor does not fit."""
     plan = GlobalPlan.of(skeleton(), boxes(), shard_size=36)
@@ -198,7 +198,7 @@ def test_a_process_fills_shards_as_one_that_is_alone(tmp_path: Path) -> None:
     etui.verify(tmp_path / "many")
 
 
-@pytest.mark.clause("DW-3")
+@pytest.mark.clause("DW-3@fcf9c0")
 def test_boxes_without_elements() -> None:
     """Empty boxes are left out, and of a tensor without elements the lowest rank that has one writes the whole."""
     plan = GlobalPlan.of(skeleton(), boxes())
@@ -223,7 +223,7 @@ WRONG: dict[str, tuple[list[Box], str]] = {
 }
 
 
-@pytest.mark.clause("DW-2")
+@pytest.mark.clause("DW-2@3597b1")
 @pytest.mark.parametrize("case", WRONG)
 def test_boxes_that_do_not_cover(case: str) -> None:
     """Boxes that leave a gap, overlap, or are of no tensor are refused by the plan, when nothing is written."""
@@ -239,7 +239,7 @@ def before(folder: Path) -> str:
     return etui.save(model(lambda _, array: Tensor.of(array), learning_rate=0.5), folder / "target", form="directory")
 
 
-@pytest.mark.clause("DW-5", "DW-7")
+@pytest.mark.clause("DW-5@5f92e6", "DW-7@97de70")
 def test_nothing_is_there_before_the_commit(tmp_path: Path) -> None:
     """Until the coordinator commits, the earlier artifact is as it was, and what was written is removed with it."""
     earlier = before(tmp_path)
@@ -253,7 +253,7 @@ def test_nothing_is_there_before_the_commit(tmp_path: Path) -> None:
     assert etui.verify(tmp_path / "target").identity == earlier
 
 
-@pytest.mark.clause("DW-7")
+@pytest.mark.clause("DW-7@97de70")
 def test_a_leftover_of_a_coordinator_that_died(tmp_path: Path) -> None:
     """What is left of a save whose coordinator is gone, cleaning removes; a rank that comes late finds no folder."""
     earlier = before(tmp_path)
@@ -306,7 +306,7 @@ INCOMPLETE: dict[str, Callable[[list[RankResult]], list[RankResult]]] = {
 }
 
 
-@pytest.mark.clause("DW-6")
+@pytest.mark.clause("DW-6@a7c07d")
 @pytest.mark.parametrize("case", INCOMPLETE)
 def test_no_commit_without_everything(case: str, tmp_path: Path) -> None:
     """Where a process or a tensor is not there, the coordinator refuses, and the earlier artifact stays."""
@@ -321,7 +321,7 @@ def test_no_commit_without_everything(case: str, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["target"]
 
 
-@pytest.mark.clause("DW-6")
+@pytest.mark.clause("DW-6@a7c07d")
 @pytest.mark.parametrize("fault", ["part-missing", "part-size"])
 def test_a_part_that_is_not_as_it_was_said(fault: str, tmp_path: Path) -> None:
     """A part that is gone or cut short before the commit is found by it, and the earlier artifact stays."""
@@ -433,7 +433,7 @@ def save_step(series: Series, number: int, **options: Any) -> str:
     return commit(plan, skeleton(), write_all(plan, place), place)
 
 
-@pytest.mark.clause("DW-8")
+@pytest.mark.clause("DW-8@981345")
 def test_a_step_of_a_series(tmp_path: Path) -> None:
     """A step that four processes wrote is the artifact that they make in a folder, and shares what did not change."""
     series = Series(tmp_path / "series")
@@ -449,7 +449,7 @@ def test_a_step_of_a_series(tmp_path: Path) -> None:
     assert series.collect().objects == 0
 
 
-@pytest.mark.clause("DW-7", "DW-9")
+@pytest.mark.clause("DW-7@97de70", "DW-9@754e6a")
 def test_a_step_that_is_not_committed(tmp_path: Path) -> None:
     """Until its record is there a step is none, no garbage is collected meanwhile, and afterwards all of it is."""
     series = Series(tmp_path / "series")

@@ -48,7 +48,7 @@ def examples(kind: str) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.clause("CS-1", "CS-11", "CS-19")
+@pytest.mark.clause("CS-1@705691", "CS-11@312403", "CS-19@460598")
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_examples_of_a_schema_are_read_and_written_again(kind: str) -> None:
     """What a schema shows is accepted, and a record and a layout are encoded to the same bytes, but for `x-` fields."""
@@ -61,7 +61,7 @@ def test_the_examples_of_a_schema_are_read_and_written_again(kind: str) -> None:
             assert layouts.encode(found) == json.encode(plain)
 
 
-@pytest.mark.clause("CS-1", "CS-2", "CS-11", "CS-12", "CS-19")
+@pytest.mark.clause("CS-1@705691", "CS-2@6d5479", "CS-11@312403", "CS-12@95544e", "CS-19@460598")
 @pytest.mark.parametrize(
     "file", [file for file in sorted(INDEX) if file.startswith(tuple(f"{kind}/" for kind in KINDS))]
 )
@@ -75,7 +75,7 @@ def test_what_the_schema_refuses_the_decoder_refuses(file: str) -> None:
     assert caught.value.code in {f"{kind}-form", "digest-form", "version-form", "version-unsupported", "json-number"}
 
 
-@pytest.mark.clause("Q-6", "Q-7")
+@pytest.mark.clause("Q-6@921489", "Q-7@8e4f71")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_newer_minor_version_may_have_more_fields(kind: str) -> None:
     """A field that 1.0 does not know is ignored in a document of version 1.7, and refused in one of 1.0."""
@@ -89,7 +89,7 @@ def test_a_newer_minor_version_may_have_more_fields(kind: str) -> None:
     assert caught.value.code == f"{kind}-form"
 
 
-@pytest.mark.clause("CS-21")
+@pytest.mark.clause("CS-21@298b0d")
 def test_every_changed_byte_of_a_record_is_found() -> None:
     """No byte of a record can be another one without a refusal."""
     record = Record(7, A, {"weights.safetensors": B}, {"loss": 0.25, "n": 3.0}, "2026-11-27T20:14:24.125Z")
@@ -105,7 +105,7 @@ def test_every_changed_byte_of_a_record_is_found() -> None:
     assert refused == 8 * len(data) > 2000
 
 
-@pytest.mark.clause("CS-21")
+@pytest.mark.clause("CS-21@298b0d")
 def test_the_seal_is_the_digest_of_the_rest() -> None:
     """A record with a seal of other content is refused with `series-seal`."""
     tree = text_json.loads(records.encode(Record(7, A, {}, {}, "2026-11-27T20:14:24.125Z")))
@@ -115,7 +115,7 @@ def test_the_seal_is_the_digest_of_the_rest() -> None:
     assert (caught.value.code, caught.value.clause, caught.value.error_class) == ("series-seal", "CS-21", "integrity")
 
 
-@pytest.mark.clause("CS-20")
+@pytest.mark.clause("CS-20@f58817")
 def test_a_record_in_the_file_of_another_step_is_refused() -> None:
     """The number in a record is that of its file."""
     data = records.encode(Record(7, A, {}, {}, "2026-11-27T20:14:24.125Z"))
@@ -125,7 +125,7 @@ def test_a_record_in_the_file_of_another_step_is_refused() -> None:
     assert caught.value.code == "step-form"
 
 
-@pytest.mark.clause("CS-19")
+@pytest.mark.clause("CS-19@460598")
 @pytest.mark.parametrize(
     "time",
     ["2026-02-29T00:00:00.000Z", "2026-04-31T00:00:00.000Z", "0000-01-01T00:00:00.000Z", "2026-02-27T24:00:00.000Z"],
@@ -146,7 +146,7 @@ def test_times_are_told_in_utc() -> None:
     assert records.time_text(datetime(5, 1, 1, tzinfo=UTC)) == "0005-01-01T00:00:00.000Z"
 
 
-@pytest.mark.clause("CS-19")
+@pytest.mark.clause("CS-19@460598")
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), st.floats(), max_size=4))
 def test_any_floats_are_metrics(metrics: dict[str, float]) -> None:
     """NaN, infinities and integral floats come back as they were, and no bytes but the same are read as the same."""
@@ -179,7 +179,7 @@ def layout(objects: list[str], pieces: list[list[int]]) -> bytes:
     return json.encode({"format": "etui-layout", "objects": objects, "pieces": pieces, "version": "1.0"})
 
 
-@pytest.mark.clause("CS-12", "CS-13")
+@pytest.mark.clause("CS-12@95544e", "CS-13@f0e199")
 @pytest.mark.parametrize(
     ("objects", "pieces"),
     [
@@ -202,7 +202,7 @@ def test_a_layout_in_another_form_is_refused(objects: list[str], pieces: list[li
     assert caught.value.code == "layout-form"
 
 
-@pytest.mark.clause("CS-12", "CS-13")
+@pytest.mark.clause("CS-12@95544e", "CS-13@f0e199")
 @given(st.lists(st.tuples(st.sampled_from(OBJECTS), st.integers(0, 4), st.integers(0, 4)), max_size=12))
 def test_ranges_become_a_layout_that_is_read_again(ranges: list[tuple[str, int, int]]) -> None:
     """Whatever ranges a part consists of, their layout is canonical, and finds each byte where it is."""
@@ -218,7 +218,7 @@ def test_ranges_become_a_layout_that_is_read_again(ranges: list[tuple[str, int, 
     assert reach == {name: 1 + max(at for other, at in expected if other == name) for name in {n for n, _ in expected}}
 
 
-@pytest.mark.clause("CS-18")
+@pytest.mark.clause("CS-18@80b127")
 def test_too_many_pieces_are_refused_before_they_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A layout of a piece or a byte more than the limit is refused by counting."""
     monkeypatch.setattr(layouts, "MOST_PIECES", 3)
@@ -232,7 +232,7 @@ def test_too_many_pieces_are_refused_before_they_are_decoded(monkeypatch: pytest
         assert (caught.value.code, caught.value.error_class) == ("limit-pieces", "limit")
 
 
-@pytest.mark.clause("CS-1")
+@pytest.mark.clause("CS-1@705691")
 @pytest.mark.parametrize(
     ("data", "code"),
     [
@@ -252,7 +252,7 @@ def test_another_mark_is_refused(data: bytes, code: str) -> None:
     assert caught.value.code == code
 
 
-@pytest.mark.clause("CS-2", "CS-3")
+@pytest.mark.clause("CS-2@6d5479", "CS-3@8d44ed")
 @pytest.mark.parametrize(
     ("name", "step"),
     [
@@ -284,7 +284,7 @@ def test_what_is_no_number_of_a_step_is_refused(step: Any) -> None:
     assert caught.value.code == "series-number"
 
 
-@pytest.mark.clause("CS-19")
+@pytest.mark.clause("CS-19@460598")
 def test_fields_that_begin_with_x_are_kept() -> None:
     """A record with such fields is written again as it was read."""
     tree = deepcopy(examples("step")[2])

@@ -60,7 +60,7 @@ OPTIMIZERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-@pytest.mark.clause("AS-1", "AS-4")
+@pytest.mark.clause("AS-1@b18083", "AS-4@5b9d47")
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_torch_module_trains_on_while_it_is_saved(name: str, tmp_path: Path) -> None:
     """Weights, statistics and slots in the file are those of the moment, though torch changes them in place."""
@@ -81,7 +81,7 @@ def test_a_torch_module_trains_on_while_it_is_saved(name: str, tmp_path: Path) -
         assert {"first/weight", "narrow"} <= set(slots)
 
 
-@pytest.mark.clause("AS-1")
+@pytest.mark.clause("AS-1@b18083")
 def test_a_torch_run_resumes_from_a_step_bit_for_bit(tmp_path: Path) -> None:
     """A run that goes on from a step of the series ends with the very weights of the one that was never stopped."""
 
@@ -126,7 +126,7 @@ def test_a_snapshot_of_torch_copies_once(monkeypatch: pytest.MonkeyPatch) -> Non
     assert 0 < sum(sizes) <= snapshots.nbytes <= sum(sizes) + 64 * len(sizes)
 
 
-@pytest.mark.clause("AS-1", "AS-4")
+@pytest.mark.clause("AS-1@b18083", "AS-4@5b9d47")
 def test_a_module_made_of_an_artifact_is_saved_in_its_own_layout(tmp_path: Path) -> None:
     """Kernels that torch has transposed are copied as they lie, and saved as the model has them."""
     module = etui.torch.to_module(kit.small_model())
@@ -144,7 +144,7 @@ def test_a_module_made_of_an_artifact_is_saved_in_its_own_layout(tmp_path: Path)
         assert saver.wait() == expected
 
 
-@pytest.mark.clause("AS-1", "AS-4")
+@pytest.mark.clause("AS-1@b18083", "AS-4@5b9d47")
 def test_an_update_that_is_given_the_arrays_of_jax_does_not_change_the_saved_ones(tmp_path: Path) -> None:
     """Arrays of JAX are not copied, and an update to which they are donated leaves the saved bytes as they were."""
     tx = optax.adam(0.1)
@@ -171,7 +171,7 @@ def test_an_update_that_is_given_the_arrays_of_jax_does_not_change_the_saved_one
     assert etui.jax.save_tree(later, tmp_path / "later.etui", **options) != expected
 
 
-@pytest.mark.clause("AS-1")
+@pytest.mark.clause("AS-1@b18083")
 def test_arrays_of_numpy_in_a_tree_are_copied(tmp_path: Path) -> None:
     """A leaf that is no array of JAX may be changed after the call."""
     leaf = np.ones(1000)
@@ -183,7 +183,7 @@ def test_arrays_of_numpy_in_a_tree_are_copied(tmp_path: Path) -> None:
         assert (stored.weights["leaf"].numpy() == 1).all()
 
 
-@pytest.mark.clause("AS-1", "AS-4")
+@pytest.mark.clause("AS-1@b18083", "AS-4@5b9d47")
 def test_a_function_of_jax_is_captured_as_it_is_saved(tmp_path: Path) -> None:
     """`capture` gives the model that `save` writes."""
     source = Path(__file__).parents[2] / "examples" / "models"

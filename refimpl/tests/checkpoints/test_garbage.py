@@ -46,7 +46,7 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.clause("CS-27", "CS-28")
+@pytest.mark.clause("CS-27@4f25f3", "CS-28@17325b")
 def test_pruning_removes_what_no_other_step_needs(series: Series, tmp_path: Path) -> None:
     """Dropped steps and their own objects go; what the others share with them stays, and they verify."""
     tried = series.prune(Retention(last=1, best=("loss", "min", 1)), dry=True)
@@ -91,7 +91,7 @@ def damage(path: Path) -> None:
     path.write_bytes(data)
 
 
-@pytest.mark.clause("CS-29")
+@pytest.mark.clause("CS-29@4361c6")
 @pytest.mark.parametrize("what", ["record", "manifest", "layout", "seal", "no manifest", "no layout", "layouts"])
 def test_nothing_is_removed_while_a_step_cannot_be_read(series: Series, tmp_path: Path, what: str) -> None:
     """A damaged record, manifest or layout of any step stops the work before anything is removed."""
@@ -123,7 +123,7 @@ def test_nothing_is_removed_while_a_step_cannot_be_read(series: Series, tmp_path
     assert [found.identity for found in series.verify()] == [series[2].identity, series[4].identity]
 
 
-@pytest.mark.clause("CS-29")
+@pytest.mark.clause("CS-29@4361c6")
 @pytest.mark.parametrize("what", ["record", "layout", "manifest"])
 def test_nothing_is_removed_beside_a_document_of_a_newer_version(series: Series, what: str) -> None:
     """What may refer to objects in fields that are not known here is not guessed at; other steps are read as ever."""
@@ -177,7 +177,7 @@ class Meanwhile:
         monkeypatch.setattr(series.store, "steps", listed)
 
 
-@pytest.mark.clause("CS-26", "CS-28")
+@pytest.mark.clause("CS-26@2f96b5", "CS-28@17325b")
 def test_steps_that_others_remove_meanwhile_are_missed_by_nobody(
     series: Series, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,7 +204,7 @@ def test_steps_that_others_remove_meanwhile_are_missed_by_nobody(
     assert len(series.verify()) == 2
 
 
-@pytest.mark.clause("CS-28", "CS-32")
+@pytest.mark.clause("CS-28@17325b", "CS-32@aa1d41")
 def test_a_step_that_is_pruned_while_all_are_verified_is_no_damage(
     series: Series, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -334,7 +334,7 @@ def test_the_refusal_says_which_step_it_was(series: Series, tmp_path: Path) -> N
     assert [note for note in caught.value.__notes__ if "step 3" in note and "run" in note] != []
 
 
-@pytest.mark.clause("CS-28", "CS-29")
+@pytest.mark.clause("CS-28@17325b", "CS-29@4361c6")
 def test_an_object_of_tensors_that_is_missing_stops_nothing(series: Series, tmp_path: Path) -> None:
     """What a step lacks already is no reason to keep rubbish; the other steps stay whole."""
     taken = garbage.marked(series.store, [3]) - garbage.marked(series.store, [1, 2, 4])
@@ -347,7 +347,7 @@ def test_an_object_of_tensors_that_is_missing_stops_nothing(series: Series, tmp_
         series.verify(3)
 
 
-@pytest.mark.clause("CS-30")
+@pytest.mark.clause("CS-30@dd7207")
 def test_nothing_is_removed_while_a_writer_is_at_work(series: Series, tmp_path: Path) -> None:
     """A collection and a pruning refuse at once, with nothing removed, while someone saves."""
     series.remove(1)
@@ -371,7 +371,7 @@ class Unlocked(MemoryObjects):
         return super().cleaning(exclusive=exclusive)
 
 
-@pytest.mark.clause("CS-31")
+@pytest.mark.clause("CS-31@4d46f6")
 def test_without_locks_young_objects_stay() -> None:
     """Where the caller's word stands for a lock, what is younger than a day, or than the grace, stays."""
     disk = Disk({}, {})

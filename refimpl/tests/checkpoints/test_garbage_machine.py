@@ -193,13 +193,13 @@ def run(
     run_state_machine_as_test(machine, settings=chosen)
 
 
-@pytest.mark.clause("CS-24", "CS-25", "CS-26", "CS-27", "CS-28")
+@pytest.mark.clause("CS-24@8eec86", "CS-25@75c682", "CS-26@2f96b5", "CS-27@4f25f3", "CS-28@17325b")
 def test_no_step_loses_a_byte_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     """Saving, replacing, pruning, removing, collecting and dying anywhere leave every step whole, and no rubbish."""
     run(monkeypatch, 150)
 
 
-@pytest.mark.clause("CS-25", "CS-28")
+@pytest.mark.clause("CS-25@75c682", "CS-28@17325b")
 def test_no_step_in_a_folder_loses_a_byte(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same holds in a folder, with its files and its lock, and two objects of one series."""
     run(monkeypatch, 12, machine=FolderMachine)

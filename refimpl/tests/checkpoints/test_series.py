@@ -62,7 +62,7 @@ def code_of(action: Any, *arguments: Any, **named: Any) -> str:
     return caught.value.code
 
 
-@pytest.mark.clause("CS-23", "CS-7")
+@pytest.mark.clause("CS-23@713056", "CS-7@7e7865")
 @pytest.mark.parametrize("shard_size", [None, 2_000_000, 100_000])
 def test_a_step_is_the_artifact_that_a_save_alone_gives(series: Series, shard_size: int | None, tmp_path: Path) -> None:
     """The identity is that of `etui.save`, every part is the same, and so is the file that an export writes."""
@@ -85,7 +85,7 @@ def test_a_step_is_the_artifact_that_a_save_alone_gives(series: Series, shard_si
         assert step.size == sum(map(len, parts.values()))
 
 
-@pytest.mark.clause("CS-23", "CS-7")
+@pytest.mark.clause("CS-23@713056", "CS-7@7e7865")
 def test_a_step_holds_whatever_an_artifact_holds(series: Series) -> None:
     """Optimizer, state, assets, programs, native documents, encodings and chunks come back as they were."""
     whole = samples.everything()
@@ -108,7 +108,7 @@ def _packed(whole: etui.Model) -> dict[str, bytes]:
     return parts
 
 
-@pytest.mark.clause("CS-7", "CS-23")
+@pytest.mark.clause("CS-7@7e7865", "CS-23@713056")
 def test_a_step_without_tensors_and_with_an_empty_asset_is_a_step(series: Series, tmp_path: Path) -> None:
     """An artifact without a data part has no layouts, and an object may be empty."""
     bare = etui.Model(weights=etui.Weights(), metadata={"note": "ä"}, assets={"assets/empty.txt": etui.Blob.of(b"")})
@@ -124,14 +124,14 @@ def test_a_step_without_tensors_and_with_an_empty_asset_is_a_step(series: Series
     assert len(series.verify()) == 2
 
 
-@pytest.mark.clause("CS-23")
+@pytest.mark.clause("CS-23@713056")
 def test_an_export_may_be_cut_anew(series: Series, tmp_path: Path) -> None:
     """With a size of shards, an export is what a save with that size gives."""
     step = series.save(model(1), 1)
     assert step.export(tmp_path / "m", shard_size=2_000_000) == etui.save(model(1), {}, shard_size=2_000_000)
 
 
-@pytest.mark.clause("CS-5", "CS-9")
+@pytest.mark.clause("CS-5@c13f5c", "CS-9@ddd8ce")
 def test_objects_have_their_digest_as_name_and_sizes_that_suit(series: Series) -> None:
     """Large tensors are objects of their own, small ones lie together in objects of 16 MiB at most."""
     series.save(model(1, small=6000), 1)
@@ -152,7 +152,7 @@ def test_objects_have_their_digest_as_name_and_sizes_that_suit(series: Series) -
     assert len(layout.pieces) < 12
 
 
-@pytest.mark.clause("CS-10")
+@pytest.mark.clause("CS-10@6be6e2")
 def test_only_what_changed_is_written(series: Series) -> None:
     """Frozen tensors, large and small, cost nothing twice, whether the series object is the same or a new one."""
     series.save(model(0, small=400), 0)
@@ -172,7 +172,7 @@ def test_only_what_changed_is_written(series: Series) -> None:
     assert sum(stored(series).values()) < 1.2 * whole + 5 * changed
 
 
-@pytest.mark.clause("CS-10", "CS-17")
+@pytest.mark.clause("CS-10@6be6e2", "CS-17@13a765")
 def test_equal_tensors_of_one_step_are_stored_once(series: Series) -> None:
     """Copies, such as averages of weights that have not moved yet, and slots of zeros, refer to one range."""
     weights = etui.Weights()
@@ -189,7 +189,7 @@ def test_equal_tensors_of_one_step_are_stored_once(series: Series) -> None:
     assert series.verify(1).tensors == 8
 
 
-@pytest.mark.clause("CS-10")
+@pytest.mark.clause("CS-10@6be6e2")
 def test_a_tensor_of_another_artifact_is_not_read_if_it_is_there(series: Series, tmp_path: Path) -> None:
     """A model that was opened elsewhere shares by the digests of its documents, and damage there is not taken."""
     etui.save(model(1), tmp_path / "m", form="directory")
@@ -236,7 +236,7 @@ def test_the_face_of_a_series(series: Series) -> None:
     assert "identity" in repr(series[7])
 
 
-@pytest.mark.clause("CS-25")
+@pytest.mark.clause("CS-25@75c682")
 def test_a_step_is_replaced_only_if_that_is_asked_for(series: Series) -> None:
     """A second save of a number is refused before anything is written, and with `replace` the new one is there."""
     first = series.save(model(1), 1)
@@ -287,7 +287,7 @@ def test_numbers_of_numpy_are_steps_and_metrics(series: Series) -> None:
     assert series.prune(drop=[np.int64(7)]).dropped == (7,)
 
 
-@pytest.mark.clause("CS-26")
+@pytest.mark.clause("CS-26@2f96b5")
 def test_a_save_that_fails_leaves_the_earlier_steps(series: Series) -> None:
     """A tensor that cannot be had ends the save; the step before it is whole, and the next save goes through."""
     series.save(model(1), 1)
@@ -306,7 +306,7 @@ def test_a_save_that_fails_leaves_the_earlier_steps(series: Series) -> None:
     assert len(series.verify()) == 2
 
 
-@pytest.mark.clause("H-6")
+@pytest.mark.clause("H-6@36ca0e")
 def test_a_loader_may_use_its_memory_again(series: Series) -> None:
     """Tensors whose callables fill one buffer again and again are stored with the bytes that they had."""
     large, small = np.empty(600_000, np.float32), np.empty(70_000, np.float32)
@@ -410,7 +410,7 @@ def test_progress_reaches_the_end(series: Series) -> None:
         assert {part for part, _, _ in told} == {"weights.safetensors"}
 
 
-@pytest.mark.clause("CS-10")
+@pytest.mark.clause("CS-10@6be6e2")
 def test_what_keeps_much_garbage_alive_is_written_anew(series: Series, monkeypatch: pytest.MonkeyPatch) -> None:
     """Small tensors that are few in an object of which the rest is no longer used move into a new one, once."""
     monkeypatch.setattr(data_objects, "_WASTE_BYTES", 10_000)
@@ -435,7 +435,7 @@ def test_what_keeps_much_garbage_alive_is_written_anew(series: Series, monkeypat
     assert len(series.verify()) == 2
 
 
-@pytest.mark.clause("CS-18")
+@pytest.mark.clause("CS-18@80b127")
 def test_a_layout_of_very_many_pieces_is_put_together(series: Series, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where every second tensor changes, a layout beyond the limit of pieces becomes one of few."""
 
@@ -458,7 +458,7 @@ def test_a_layout_of_very_many_pieces_is_put_together(series: Series, monkeypatc
     assert series.verify(3).tensors == 60
 
 
-@pytest.mark.clause("CS-26")
+@pytest.mark.clause("CS-26@2f96b5")
 def test_a_damaged_step_does_not_stop_the_next_one(series: Series) -> None:
     """After a latest step whose record or documents are damaged, a save goes through and is whole."""
     for number in (1, 2):
@@ -478,7 +478,7 @@ def digest_path(series: Series, name: str) -> Path:
     return Path(series.location, "objects", "sha256", name[7:9], name[9:])
 
 
-@pytest.mark.clause("CS-26")
+@pytest.mark.clause("CS-26@2f96b5")
 def test_an_object_of_the_wrong_size_is_put_in_order(series: Series) -> None:
     """An object that was cut short is not referred to, but written again."""
     series.save(model(1), 1)
@@ -510,7 +510,7 @@ def test_a_damaged_object_that_is_removed_is_written_again(series: Series) -> No
         assert len(series.verify()) == number
 
 
-@pytest.mark.clause("CS-28")
+@pytest.mark.clause("CS-28@17325b")
 def test_the_last_step_is_referred_to_only_while_it_is_there(series: Series) -> None:
     """What another process removed and collected meanwhile is written again."""
     first = series.save(model(1), 1)
@@ -524,7 +524,7 @@ def test_the_last_step_is_referred_to_only_while_it_is_there(series: Series) -> 
     assert series.verify(2).identity == first.identity
 
 
-@pytest.mark.clause("CS-32")
+@pytest.mark.clause("CS-32@aa1d41")
 def test_every_changed_byte_of_a_series_is_found(tmp_path: Path) -> None:
     """One other bit in any byte of any file of a series is found by the verification of all steps."""
     series = Series(tmp_path / "run")
@@ -549,7 +549,7 @@ def test_every_changed_byte_of_a_series_is_found(tmp_path: Path) -> None:
     assert len(Series(tmp_path / "run").verify()) == 1
 
 
-@pytest.mark.clause("CS-32")
+@pytest.mark.clause("CS-32@aa1d41")
 def test_bytes_of_an_object_that_no_tensor_of_the_step_has_are_checked(series: Series) -> None:
     """Where a step refers to a part of an object, the rest of it is checked, too."""
     for step, count in ((1, 8), (2, 7)):
@@ -570,7 +570,7 @@ def test_bytes_of_an_object_that_no_tensor_of_the_step_has_are_checked(series: S
     assert code_of(series.verify, 2) == "digest-mismatch"
 
 
-@pytest.mark.clause("CS-8", "H-6")
+@pytest.mark.clause("CS-8@042de9", "H-6@36ca0e")
 def test_damaged_and_missing_objects_are_told(series: Series, tmp_path: Path) -> None:
     """A step that lacks an object, or has another byte in it, is refused where it is read, exported and verified."""
     step = series.save(model(1), 1)
@@ -604,7 +604,7 @@ def test_a_reader_goes_on_while_others_save(series: Series) -> None:
         np.testing.assert_array_equal(found.weights["head/kernel"].numpy(), random(1001, 300, 1000))
 
 
-@pytest.mark.clause("CS-30")
+@pytest.mark.clause("CS-30@dd7207")
 def test_several_writers_and_collectors_work_at_once(tmp_path: Path) -> None:
     """Threads that save, remove and collect with series objects of their own leave whole steps alone."""
     location = tmp_path / "run"
@@ -657,7 +657,7 @@ def test_retention_is_kept_after_each_save(tmp_path: Path) -> None:
     assert len(series.verify()) == 3
 
 
-@pytest.mark.clause("CS-29")
+@pytest.mark.clause("CS-29@4361c6")
 def test_a_step_that_cannot_be_read_stops_retention_but_not_the_save(tmp_path: Path) -> None:
     """The step is saved, the caller is warned, and nothing is removed."""
     series = Series(tmp_path / "run", keep=Retention(last=1))
@@ -744,7 +744,7 @@ def test_a_live_model_of_keras_is_captured(series: Series, tmp_path: Path) -> No
     assert len(series.verify()) == 2
 
 
-@pytest.mark.clause("CS-10")
+@pytest.mark.clause("CS-10@6be6e2")
 def test_twenty_checkpoints_of_a_frozen_model_take_little_more_than_one(tmp_path: Path) -> None:
     """Of a model of which nine tenths never change, 20 steps take 1.2 x one and 20 x the changed bytes at most."""
     program = Path(__file__).parents[2] / "benchmarks" / "series_cost.py"

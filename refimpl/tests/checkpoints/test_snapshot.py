@@ -44,7 +44,7 @@ def address(model: etui.Model, name: str) -> int:
     return values(model, name).ctypes.data
 
 
-@pytest.mark.clause("AS-1", "AS-4")
+@pytest.mark.clause("AS-1@b18083", "AS-4@5b9d47")
 def test_a_snapshot_saves_as_the_model_does(tmp_path: Path) -> None:
     """A snapshot of a model with everything that an artifact can hold has the identity of the model."""
     model = samples.everything()
@@ -55,7 +55,7 @@ def test_a_snapshot_saves_as_the_model_does(tmp_path: Path) -> None:
     assert (tmp_path / "taken.etui").read_bytes() == (tmp_path / "model.etui").read_bytes()
 
 
-@pytest.mark.clause("AS-1")
+@pytest.mark.clause("AS-1@b18083")
 @pytest.mark.parametrize("form", ["packed", "directory"])
 def test_a_snapshot_of_an_open_artifact_outlives_its_file(tmp_path: Path, form: str) -> None:
     """A model from a file is not copied; it may be closed and changed, and its file replaced, before the save."""
@@ -71,7 +71,7 @@ def test_a_snapshot_of_an_open_artifact_outlives_its_file(tmp_path: Path, form: 
     assert etui.save(taken, tmp_path / "taken.etui") == expected
 
 
-@pytest.mark.clause("AS-1")
+@pytest.mark.clause("AS-1@b18083")
 def test_damage_of_an_open_artifact_gets_no_digest_of_its_own(tmp_path: Path) -> None:
     """A tensor of a file that was changed is found when its snapshot is saved, though it was opened without checks."""
     etui.save(model_of(x=np.ones(1000, np.float32)), tmp_path / "model", form="directory")
@@ -95,7 +95,7 @@ def test_damage_of_an_open_artifact_gets_no_digest_of_its_own(tmp_path: Path) ->
     assert not (tmp_path / "other.etui").exists()
 
 
-@pytest.mark.clause("AS-1")
+@pytest.mark.clause("AS-1@b18083")
 def test_nothing_that_is_done_to_a_model_afterwards_shows() -> None:
     """Arrays, documents, values in them, and the model itself are changed in place, and the snapshot stays."""
     array, inner = np.arange(12, dtype=np.float32), np.ones(3)
@@ -144,7 +144,7 @@ def _strided(base: Array) -> dict[str, Array]:
     }
 
 
-@pytest.mark.clause("AS-1")
+@pytest.mark.clause("AS-1@b18083")
 @pytest.mark.parametrize("dtype", ["float32", "bool", "int64", "bfloat16", "float8_e4m3fn", ">f8"])
 @pytest.mark.parametrize("case", list(_strided(np.zeros((6, 4)))))
 def test_a_tensor_may_lie_in_memory_in_any_order(dtype: str, case: str, tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_tensor_may_lie_in_memory_in_any_order(dtype: str, case: str, tmp_path
     assert etui.save(taken, tmp_path / "taken.etui") == expected
 
 
-@pytest.mark.clause("AS-1")
+@pytest.mark.clause("AS-1@b18083")
 def test_encoded_and_chunked_tensors_are_copied_piece_by_piece(tmp_path: Path) -> None:
     """Complex numbers, texts, packed and quantized integers, and tensors of several boxes."""
     left, right = np.arange(6, dtype=np.float32).reshape(2, 3), np.ones((2, 2), np.float32)

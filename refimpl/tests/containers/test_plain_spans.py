@@ -70,7 +70,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
     return seen
 
 
-@pytest.mark.clause("H-7")
+@pytest.mark.clause("H-7@2b485b")
 @pytest.mark.parametrize("job", [1, 300, 2**22])
 def test_every_tensor_is_in_one_run(runs: list[tuple[int, bool]], monkeypatch: pytest.MonkeyPatch, job: int) -> None:
     """A sound artifact is verified without a look at one variable, whatever the size of the runs, and counted."""
@@ -86,7 +86,7 @@ def test_every_tensor_is_in_one_run(runs: list[tuple[int, bool]], monkeypatch: p
     assert calls[-1][1:] == (nbytes, nbytes)
 
 
-@pytest.mark.clause("H-7")
+@pytest.mark.clause("H-7@2b485b")
 def test_damage_is_that_of_the_first_damaged_tensor(runs: list[tuple[int, bool]]) -> None:
     """Of changed tensors, the first in the model's order is named, as where each is checked for itself."""
     parts = saved()
@@ -125,7 +125,7 @@ def test_what_is_no_column_is_checked_one_by_one(
     assert caught.value.code in {"digest-mismatch", "bool-value"}
 
 
-@pytest.mark.clause("W-4")
+@pytest.mark.clause("W-4@4bb116")
 def test_a_header_that_says_something_else_is_no_column(runs: list[tuple[int, bool]]) -> None:
     """Where the document and the header of the data part differ in a dtype, the variable is named."""
     name = next(name for name, variable in variables().items() if variable.dtype == "float32")

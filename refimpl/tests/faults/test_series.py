@@ -51,7 +51,7 @@ def prepared(before: str, folder: Path) -> Path:
     return folder / SAVE.target
 
 
-@pytest.mark.clause("CS-24", "CS-26")
+@pytest.mark.clause("CS-24@8eec86", "CS-26@2f96b5")
 def test_a_killed_save_leaves_the_earlier_steps_and_perhaps_the_new_one() -> None:
     """Killed at any call, a save leaves a series whose steps are whole; the next save goes through and tidies up."""
     environment = os.environ | {"PYTHONPATH": str(Path(etui.__file__).parents[1])}
@@ -80,7 +80,7 @@ def test_a_killed_save_leaves_the_earlier_steps_and_perhaps_the_new_one() -> Non
     assert left > 20
 
 
-@pytest.mark.clause("CS-26")
+@pytest.mark.clause("CS-26@2f96b5")
 @BEFORE
 @pytest.mark.parametrize("abilities", [FULL, NO_EXCHANGE, NEITHER], ids=["full", "no-exchange", "neither"])
 def test_a_save_in_which_a_call_fails_changes_nothing_or_succeeds(
@@ -152,7 +152,7 @@ def recorded(before: str, root: Path) -> Recorder:
     return recorder
 
 
-@pytest.mark.clause("CS-6", "CS-24", "CS-26")
+@pytest.mark.clause("CS-6@6234a9", "CS-24@8eec86", "CS-26@2f96b5")
 @BEFORE
 def test_a_power_cut_leaves_the_earlier_steps_and_perhaps_the_new_one(before: str, memory: Path) -> None:
     """In every state that a cut may leave, all steps that are there are whole; once the save has ended it is there."""
@@ -168,7 +168,7 @@ def test_a_power_cut_leaves_the_earlier_steps_and_perhaps_the_new_one(before: st
     assert replayed > len(judge.found) > 100
 
 
-@pytest.mark.clause("CS-6", "CS-26")
+@pytest.mark.clause("CS-6@6234a9", "CS-26@2f96b5")
 def test_a_power_cut_after_a_killed_save_leaves_the_earlier_steps(memory: Path) -> None:
     """What a killed save left may not be durable when the next one refers to it; its steps are whole all the same."""
     root = memory / "root"
@@ -219,7 +219,7 @@ def test_a_flush_that_is_left_out_is_seen(unheard: str, memory: Path) -> None:
     assert any(is_wrong(end, disk) for end, disk in worlds(recorder.before, log, len(log) - 1))
 
 
-@pytest.mark.clause("CS-27", "CS-28")
+@pytest.mark.clause("CS-27@4f25f3", "CS-28@17325b")
 def test_a_pruning_that_ends_at_any_call_leaves_whole_steps(memory: Path) -> None:
     """Killed at any call, or cut off from power, a pruning has removed no object that a step which is there needs."""
     root, world = memory / "root", memory / "world"

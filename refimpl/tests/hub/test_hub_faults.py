@@ -97,7 +97,7 @@ def test_each_answer_has_a_code(hub: HubServer, tmp_path: Path, published: Path,
 REFUSALS = [(403, "hub-access"), (400, "hub-refused"), (412, "hub-changed"), (500, "hub-failed")]
 
 
-@pytest.mark.clause("HB-2", "F-8")
+@pytest.mark.clause("HB-2@0dc801", "F-8@a401d8")
 @pytest.mark.parametrize("answer", REFUSALS)
 @pytest.mark.parametrize("path", ["/preupload/", "objects/batch", "^/store/", "/verify$", "/commit/"])
 def test_a_push_that_is_refused_changes_nothing(
@@ -116,7 +116,7 @@ def test_a_push_that_is_refused_changes_nothing(
     assert {name: after[name] for name in files_of(changed)} == files_of(changed)
 
 
-@pytest.mark.clause("HB-8")
+@pytest.mark.clause("HB-8@a0180c")
 def test_what_is_uploaded_is_not_uploaded_twice(hub: HubServer, published: Path, changed: Path) -> None:
     """After a commit that was refused, the next push sends no large file again."""
     hub.faults.append(Fault("POST", "/commit/", status=500))
@@ -128,7 +128,7 @@ def test_what_is_uploaded_is_not_uploaded_twice(hub: HubServer, published: Path,
     assert len([name for name in done.changed if name.endswith(".safetensors")]) == SHARDS
 
 
-@pytest.mark.clause("HB-2", "F-8")
+@pytest.mark.clause("HB-2@0dc801", "F-8@a401d8")
 @pytest.mark.parametrize("form", ["packed", "directory"])
 def test_an_upload_that_is_cut(hub: HubServer, tmp_path: Path, published: Path, form: Any) -> None:
     """A connection that ends within each upload is tried again; one that always does leaves the earlier model."""
@@ -145,7 +145,7 @@ def test_an_upload_that_is_cut(hub: HubServer, tmp_path: Path, published: Path, 
     assert etui.verify(tmp_path / "copy").identity == done.identity
 
 
-@pytest.mark.clause("HB-2", "F-6", "F-8")
+@pytest.mark.clause("HB-2@0dc801", "F-6@674ad5", "F-8@a401d8")
 def test_a_push_that_is_killed_at_every_request(hub: HubServer, tmp_path: Path, published: Path, changed: Path) -> None:
     """A process that dies at any upload, or before its commit, leaves the earlier model; the next push goes through."""
     before = hub.repo().paths()
@@ -176,7 +176,7 @@ def test_a_push_that_is_killed_at_every_request(hub: HubServer, tmp_path: Path, 
     assert files_of(tmp_path / "copy") == files_of(changed)
 
 
-@pytest.mark.clause("HB-13", "F-8")
+@pytest.mark.clause("HB-13@9ee1ab", "F-8@a401d8")
 def test_a_pull_that_is_killed_at_every_request(hub: HubServer, tmp_path: Path, published: Path) -> None:
     """A process that dies at any download leaves the target as it was, and the next pull fetches it."""
     target = tmp_path / "copy"
@@ -207,7 +207,7 @@ def test_a_pull_that_is_killed_at_every_request(hub: HubServer, tmp_path: Path, 
     assert [path.name for path in tmp_path.iterdir() if ".etui-" in path.name] == []
 
 
-@pytest.mark.clause("HB-16")
+@pytest.mark.clause("HB-16@505bf7")
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500])
 def test_a_token_is_never_shown(hub: HubServer, tmp_path: Path, published: Path, changed: Path, status: int) -> None:
     """A Hub that says the token back does not get it into a message, a document or a traceback."""
@@ -231,7 +231,7 @@ def test_a_token_is_never_shown(hub: HubServer, tmp_path: Path, published: Path,
     assert all(TOKEN.encode() not in file.data for file in kept)
 
 
-@pytest.mark.clause("HB-16")
+@pytest.mark.clause("HB-16@505bf7")
 def test_a_token_of_the_environment_is_never_shown(hub: HubServer, tmp_path: Path, published: Path) -> None:
     """The command shows no token, neither when it works nor when the Hub says the token back."""
     hub.faults.append(Fault("GET", "/revision/", 1, 403, "you sent {authorization} today"))

@@ -31,7 +31,7 @@ def first(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> st
     return commit
 
 
-@pytest.mark.clause("HB-1", "HB-9")
+@pytest.mark.clause("HB-1@7663cf", "HB-9@e88d9a")
 def test_a_repository_is_opened_by_its_url(hub: HubServer, tmp_path: Path, first: str) -> None:
     """`etui.open` reads the documents of a commit or a branch, and then the one tensor that is asked for."""
     for url, name, seed in [("hf://ada/model", "two", 5), (f"hf://ada/model@{first}", "one", 0)]:
@@ -44,7 +44,7 @@ def test_a_repository_is_opened_by_its_url(hub: HubServer, tmp_path: Path, first
         assert sum(one.sent for one in hub.asked("GET", "^/cdn/")) == 40
 
 
-@pytest.mark.clause("HB-12")
+@pytest.mark.clause("HB-12@891594")
 def test_other_files_are_no_parts(hub: HubServer, first: str) -> None:
     """The full verification of a repository ignores the card, the attributes and what else is there, and no part."""
     hub.repo().change({"assets/other.txt": b"no part"})
@@ -72,7 +72,7 @@ def test_from_store_to_store(hub: HubServer, tmp_path: Path, first: str) -> None
     assert {name: files[name] for name in files_of(tmp_path / "folder")} == files_of(tmp_path / "folder")
 
 
-@pytest.mark.clause("HB-2", "RM-16")
+@pytest.mark.clause("HB-2@0dc801", "RM-16@f7e4fe")
 def test_a_save_into_a_repository_is_refused(hub: HubServer, first: str) -> None:
     """The directory form is not written through a URL of the Hub, where each file would be a commit."""
     before = list(hub.repo().commits)
@@ -82,7 +82,7 @@ def test_a_save_into_a_repository_is_refused(hub: HubServer, first: str) -> None
     assert list(hub.repo().commits) == before
 
 
-@pytest.mark.clause("RM-12", "F-8")
+@pytest.mark.clause("RM-12@dd6a89", "F-8@a401d8")
 def test_a_packed_file_is_one_commit(hub: HubServer, tmp_path: Path, first: str) -> None:
     """A packed artifact is saved and replaced through a URL of the Hub in one commit each, with nothing beside it."""
     before = hub.repo().paths()
@@ -94,7 +94,7 @@ def test_a_packed_file_is_one_commit(hub: HubServer, tmp_path: Path, first: str)
     assert set(hub.repo().paths()) == {*before, "more/model.etui"}
 
 
-@pytest.mark.clause("HB-1", "P-6")
+@pytest.mark.clause("HB-1@7663cf", "P-6@339932")
 def test_names_with_escapes(hub: HubServer, tmp_path: Path, first: str) -> None:
     """Names of parts with every character that they may have get there and back, and are read through a URL."""
     made = model(10)

@@ -52,7 +52,7 @@ def published(hub: HubServer, tmp_path: Path) -> Path:
     return tmp_path / "published"
 
 
-@pytest.mark.clause("HB-1", "HB-12")
+@pytest.mark.clause("HB-1@7663cf", "HB-12@891594")
 def test_either_form_comes_out(hub: HubServer, tmp_path: Path, published: Path) -> None:
     """A pull gives the form that the name or the caller says, byte for byte; the card and other files are no part."""
     hub.repo().change({"assets.txt": b"no part", "assets/other.txt": b"no part"})
@@ -75,7 +75,7 @@ def test_either_form_comes_out(hub: HubServer, tmp_path: Path, published: Path) 
     assert fetched == set(files_of(published))
 
 
-@pytest.mark.clause("HB-9")
+@pytest.mark.clause("HB-9@e88d9a")
 def test_a_revision_is_found_once(hub: HubServer, tmp_path: Path, published: Path) -> None:
     """A branch that moves during the pull has no effect on it: every file is of the commit that it was first."""
     commit = hub.repo().branches["main"]
@@ -94,7 +94,7 @@ def test_a_revision_is_found_once(hub: HubServer, tmp_path: Path, published: Pat
     assert len(hub.asked("GET", "/revision/main")) == 1
 
 
-@pytest.mark.clause("HB-9")
+@pytest.mark.clause("HB-9@e88d9a")
 def test_a_revision_pins(hub: HubServer, tmp_path: Path) -> None:
     """A commit, a branch and the main branch give the model that each of them has."""
     commits = []
@@ -119,7 +119,7 @@ def test_another_commit_than_the_pinned_one_is_refused(hub: HubServer, tmp_path:
     assert refusal("ada/model", tmp_path / "copy", revision=commit, **hub.access).code == "hub-failed"
 
 
-@pytest.mark.clause("HB-10")
+@pytest.mark.clause("HB-10@32be11")
 @pytest.mark.parametrize("place", ["", "models/a"])
 def test_a_repository_without_a_manifest(hub: HubServer, tmp_path: Path, place: str) -> None:
     """A commit without a manifest, or with a folder of its name, has no model."""
@@ -131,7 +131,7 @@ def test_a_repository_without_a_manifest(hub: HubServer, tmp_path: Path, place: 
     assert not (tmp_path / "copy").exists()
 
 
-@pytest.mark.clause("HB-11")
+@pytest.mark.clause("HB-11@faff5c")
 @pytest.mark.parametrize(
     ("name", "code"),
     [
@@ -161,7 +161,7 @@ def test_names_that_would_escape(hub: HubServer, tmp_path: Path, published: Path
     assert {one.path.rpartition("/")[2] for one in hub.asked("GET", "/resolve/|^/cdn/")} == {"manifest.json"}
 
 
-@pytest.mark.clause("HB-11")
+@pytest.mark.clause("HB-11@faff5c")
 @pytest.mark.parametrize(
     ("change", "code"),
     [
@@ -182,7 +182,7 @@ def test_what_the_commit_lacks_is_seen_first(
     assert not (tmp_path / "copy").exists()
 
 
-@pytest.mark.clause("L-2")
+@pytest.mark.clause("L-2@76176e")
 def test_a_manifest_beyond_the_limit_is_not_fetched(hub: HubServer, tmp_path: Path, published: Path) -> None:
     """The size that the commit says is checked before the manifest is downloaded."""
     fault = refusal("ada/model", tmp_path / "copy", limits=etui.Limits(document_bytes=100), **hub.access)
@@ -190,7 +190,7 @@ def test_a_manifest_beyond_the_limit_is_not_fetched(hub: HubServer, tmp_path: Pa
     assert downloads(hub) == []
 
 
-@pytest.mark.clause("HB-13", "F-8")
+@pytest.mark.clause("HB-13@9ee1ab", "F-8@a401d8")
 @pytest.mark.parametrize("form", ["packed", "directory"])
 @pytest.mark.parametrize("name", ["weights.safetensors", "weights.json", "config.json", "optimizer.msgpack"])
 def test_a_manipulated_file_is_found(hub: HubServer, tmp_path: Path, published: Path, name: str, form: Any) -> None:
@@ -206,7 +206,7 @@ def test_a_manipulated_file_is_found(hub: HubServer, tmp_path: Path, published: 
     assert tree(target) == before
 
 
-@pytest.mark.clause("HB-13")
+@pytest.mark.clause("HB-13@9ee1ab")
 @pytest.mark.parametrize(("path", "code"), [("/cdn/", "digest-mismatch"), ("manifest.json", "digest-mismatch")])
 def test_a_file_that_changes_after_the_listing(
     hub: HubServer, tmp_path: Path, published: Path, path: str, code: str
@@ -226,7 +226,7 @@ def test_a_file_that_changes_after_the_listing(
     assert files_of(tmp_path / "copy") == files_of(published)
 
 
-@pytest.mark.clause("HB-14")
+@pytest.mark.clause("HB-14@c61191")
 def test_an_identity_pins_the_model(hub: HubServer, tmp_path: Path, published: Path) -> None:
     """An artifact of another identity is refused before a part is fetched, and what is no digest at once."""
     identity = etui.open(published).digest
@@ -239,7 +239,7 @@ def test_an_identity_pins_the_model(hub: HubServer, tmp_path: Path, published: P
     assert etui.pull("ada/model", tmp_path / "copy", identity=identity, **hub.access).identity == identity
 
 
-@pytest.mark.clause("HB-15")
+@pytest.mark.clause("HB-15@fef064")
 @pytest.mark.parametrize("form", ["packed", "directory"])
 @pytest.mark.parametrize("forget", [False, True])
 def test_only_what_changed_comes_down(hub: HubServer, tmp_path: Path, form: Any, forget: bool) -> None:
@@ -268,7 +268,7 @@ def test_only_what_changed_comes_down(hub: HubServer, tmp_path: Path, form: Any,
     assert (target.stat().st_ino, target.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
-@pytest.mark.clause("HB-15", "HB-13")
+@pytest.mark.clause("HB-15@fef064", "HB-13@9ee1ab")
 def test_a_pull_that_was_stopped_goes_on(hub: HubServer, tmp_path: Path) -> None:
     """Files that were whole when a pull failed are not fetched again, and the target was not touched meanwhile."""
     etui.save(model(*[LARGE] * 4), tmp_path / "model", form="directory", shard_size=4 * LARGE)
@@ -303,7 +303,7 @@ def test_a_download_that_is_cut_is_continued(hub: HubServer, tmp_path: Path, mon
     assert files_of(tmp_path / "copy") == files_of(tmp_path / "model")
 
 
-@pytest.mark.clause("HB-13")
+@pytest.mark.clause("HB-13@9ee1ab")
 def test_a_download_that_ends_early_every_time(hub: HubServer, tmp_path: Path) -> None:
     """A file that never comes whole is an error, and nothing takes its place."""
     etui.save(model(LARGE), tmp_path / "model", form="directory")

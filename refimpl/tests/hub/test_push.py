@@ -33,7 +33,7 @@ def uploads(hub: HubServer) -> int:
     return sum(one.received for one in hub.asked("PUT", "^/store/"))
 
 
-@pytest.mark.clause("HB-1", "HB-2")
+@pytest.mark.clause("HB-1@7663cf", "HB-2@0dc801")
 @pytest.mark.parametrize("form", ["packed", "directory"])
 def test_an_artifact_is_published_in_one_commit(hub: HubServer, tmp_path: Path, form: Any) -> None:
     """Each part is a file at the root of a new repository, whichever form the artifact has, after one commit."""
@@ -65,7 +65,7 @@ def test_large_parts_go_up_from_where_they_are(hub: HubServer, tmp_path: Path, f
     )
 
 
-@pytest.mark.clause("HB-8")
+@pytest.mark.clause("HB-8@a0180c")
 def test_only_changed_files_go_up(hub: HubServer, tmp_path: Path) -> None:
     """Of a model with one changed shard, that shard and the documents go up, and of the same model nothing at all."""
     sizes = (LARGE, LARGE, LARGE)
@@ -87,7 +87,7 @@ def test_only_changed_files_go_up(hub: HubServer, tmp_path: Path) -> None:
     assert len(hub.repo().commits) == 3
 
 
-@pytest.mark.clause("HB-4", "HB-5")
+@pytest.mark.clause("HB-4@851dc4", "HB-5@38d227")
 def test_parts_of_the_earlier_artifact_go_and_others_stay(hub: HubServer, tmp_path: Path) -> None:
     """Parts that only the earlier manifest lists are removed; a card, attributes and other files stay as they are."""
     etui.save(model(10, 10), tmp_path / "one", form="directory", shard_size=40)
@@ -100,7 +100,7 @@ def test_parts_of_the_earlier_artifact_go_and_others_stay(hub: HubServer, tmp_pa
     assert hub.repo().paths() == {**files_of(tmp_path / "two"), **others, ".gitattributes": ATTRIBUTES}
 
 
-@pytest.mark.clause("HB-5")
+@pytest.mark.clause("HB-5@38d227")
 @pytest.mark.parametrize("listed", ["README.md", ".gitattributes", "../other", "notes/a.txt", "manifest.json/x", ""])
 def test_an_earlier_manifest_does_not_have_other_files_removed(hub: HubServer, tmp_path: Path, listed: str) -> None:
     """A manifest that lists what can be no part does not have the writer remove it."""
@@ -116,7 +116,7 @@ def test_an_earlier_manifest_does_not_have_other_files_removed(hub: HubServer, t
     assert repo.paths() == {**files_of(tmp_path / "model"), **others, ".gitattributes": ATTRIBUTES}
 
 
-@pytest.mark.clause("HB-6")
+@pytest.mark.clause("HB-6@0d8766")
 @pytest.mark.parametrize(
     "there",
     [
@@ -144,7 +144,7 @@ def test_files_of_others_are_not_replaced(hub: HubServer, tmp_path: Path, there:
     assert "etui/manifest.json" in after
 
 
-@pytest.mark.clause("HB-6")
+@pytest.mark.clause("HB-6@0d8766")
 def test_a_file_with_the_bytes_of_a_part_is_in_nobodys_way(hub: HubServer, tmp_path: Path) -> None:
     """What is there already as it would be written is not lost, so it is not refused."""
     etui.save(model(10), tmp_path / "model", form="directory")
@@ -152,7 +152,7 @@ def test_a_file_with_the_bytes_of_a_part_is_in_nobodys_way(hub: HubServer, tmp_p
     assert "weights.json" not in etui.push(tmp_path / "model", "ada/model", **hub.access).changed
 
 
-@pytest.mark.clause("HB-1")
+@pytest.mark.clause("HB-1@7663cf")
 @pytest.mark.parametrize("folder", ["../x", "a//b", ".git", "a/./b", "/a", "a b", "con", "x/.."])
 def test_a_folder_has_the_form_of_a_part_name(hub: HubServer, tmp_path: Path, folder: str) -> None:
     """A folder of the repository whose path could be no part's name is refused before the Hub is asked."""
@@ -164,7 +164,7 @@ def test_a_folder_has_the_form_of_a_part_name(hub: HubServer, tmp_path: Path, fo
     assert hub.requests == []
 
 
-@pytest.mark.clause("HB-7")
+@pytest.mark.clause("HB-7@6cca4e")
 def test_a_card_is_added_where_there_is_none(hub: HubServer, tmp_path: Path) -> None:
     """A new repository gets a card that says how to open the model, unless it has one or none is wanted."""
     etui.save(model(10), tmp_path / "model.etui")
@@ -177,7 +177,7 @@ def test_a_card_is_added_where_there_is_none(hub: HubServer, tmp_path: Path) -> 
     assert "README.md" not in hub.repo("ada/other").paths()
 
 
-@pytest.mark.clause("HB-3")
+@pytest.mark.clause("HB-3@1c9f26")
 def test_a_branch_that_others_changed_refuses_the_commit(hub: HubServer, tmp_path: Path) -> None:
     """A commit between the look and the push is not overwritten; the next push builds upon it."""
     etui.save(model(10), tmp_path / "one.etui")
@@ -229,7 +229,7 @@ def test_nothing_private_gets_into_a_public_repository(hub: HubServer, tmp_path:
     assert etui.push(tmp_path / "model.etui", "ada/secret", private=True, **hub.access).changed == ()
 
 
-@pytest.mark.clause("H-7")
+@pytest.mark.clause("H-7@2b485b")
 def test_a_damaged_artifact_is_not_published(hub: HubServer, tmp_path: Path) -> None:
     """A flipped bit is found before the Hub has a repository."""
     etui.save(model(1000), tmp_path / "model", form="directory")

@@ -53,13 +53,13 @@ def test_within_an_epoch(holds: Holds) -> None:
     holds("within_an_epoch")
 
 
-@pytest.mark.clause("AS-1", "AS-3", "AS-4")
+@pytest.mark.clause("AS-1@b18083", "AS-3@54b233", "AS-4@5b9d47")
 def test_a_series_beside_the_training(holds: Holds) -> None:
     """Steps that are written while `fit` goes on have the state of their batch, on every backend."""
     holds("a_series_beside_the_training")
 
 
-@pytest.mark.clause("AS-1", "KL-11", "KL-19")
+@pytest.mark.clause("AS-1@b18083", "KL-11@751ab3", "KL-19@c6a8c0")
 def test_a_series_resumes_within_an_epoch(holds: Holds) -> None:
     """A run that was asked to stop goes on in the middle of its epoch, with the weights of one that never stopped."""
     holds("a_series_resumes_within_an_epoch")
@@ -71,13 +71,13 @@ def test_a_series_of_another_run_and_odd_arguments(holds_once: Holds) -> None:
     holds_once("a_series_of_another_run_and_odd_arguments")
 
 
-@pytest.mark.clause("AS-5")
+@pytest.mark.clause("AS-5@a51511")
 def test_an_error_of_a_series_reaches_fit(holds_once: Holds) -> None:
     """A step that could not be written in the background ends the training with its error."""
     holds_once("an_error_of_a_series_reaches_fit")
 
 
-@pytest.mark.clause("AS-1", "AS-4")
+@pytest.mark.clause("AS-1@b18083", "AS-4@5b9d47")
 def test_captured_as_it_is_saved(holds: Holds) -> None:
     """A captured model saved in the background while it trains has the identity of one saved in the foreground."""
     holds("captured_as_it_is_saved")

@@ -34,7 +34,7 @@ def told(act: Callable[[], object]) -> str:
     return "\n".join(line for line in text.splitlines() if "told(" not in line and "lambda" not in line)
 
 
-@pytest.mark.clause("RM-17")
+@pytest.mark.clause("RM-17@1ea50c")
 @pytest.mark.parametrize("answer", [500, 404, 403, 206, 302])
 def test_no_message_has_the_password_or_the_query_of_a_url(web: Web, tmp_path: Path, answer: int) -> None:
     """Whatever goes wrong, the user, the password and the signature of a URL are not in what is said of it."""
@@ -49,7 +49,7 @@ def test_no_message_has_the_password_or_the_query_of_a_url(web: Web, tmp_path: P
     assert all(f"http://{host}/folder/" in text for text in texts)
 
 
-@pytest.mark.clause("RM-17")
+@pytest.mark.clause("RM-17@1ea50c")
 def test_no_report_and_no_output_has_them(
     web: Web, tmp_path: Path, build: Build, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -73,7 +73,7 @@ def test_no_report_and_no_output_has_them(
     assert any("authorization" in one.headers for one in web.take())
 
 
-@pytest.mark.clause("RM-17")
+@pytest.mark.clause("RM-17@1ea50c")
 def test_no_message_has_the_keys_of_the_options(s3: S3, build: Build) -> None:
     """Keys, tokens and headers among the options are cut out of what a file system says."""
     options = s3.options | {"key": PASSWORD, "token": f"{PASSWORD}-2"}
@@ -89,7 +89,7 @@ def test_no_message_has_the_keys_of_the_options(s3: S3, build: Build) -> None:
     )
 
 
-@pytest.mark.clause("RM-17")
+@pytest.mark.clause("RM-17@1ea50c")
 @pytest.mark.parametrize("depth", [0, 1, 2])
 def test_no_cause_that_is_shown_with_an_error_tells_a_secret(depth: int) -> None:
     """An error's causes, and theirs, are in its traceback: where one of them has a secret, none is shown."""

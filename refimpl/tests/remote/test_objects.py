@@ -44,7 +44,7 @@ def with_head(frozen: Model, step: int) -> Model:
     return Model(weights=weights)
 
 
-@pytest.mark.clause("CS-1", "CS-5", "CS-23", "CS-24")
+@pytest.mark.clause("CS-1@705691", "CS-5@c13f5c", "CS-23@713056", "CS-24@8eec86")
 @pytest.mark.parametrize("base", BASES)
 def test_steps_are_saved_read_and_exported(base: str, tmp_path: Path) -> None:
     """A series below a URL gives its steps back, with the identity of a local save, and exports them."""
@@ -63,7 +63,7 @@ def test_steps_are_saved_read_and_exported(base: str, tmp_path: Path) -> None:
     assert found.verify(7).identity == identity
 
 
-@pytest.mark.clause("CS-10", "CS-24")
+@pytest.mark.clause("CS-10@6be6e2", "CS-24@8eec86")
 def test_what_is_there_is_not_sent_again_and_the_record_is_last(s3: S3, build: Build) -> None:
     """Of a model of which one layer changes, that layer is sent, and the step's record after everything else."""
     frozen = build(4, 400_000)
@@ -82,7 +82,7 @@ def test_what_is_there_is_not_sent_again_and_the_record_is_last(s3: S3, build: B
     assert len(Series("s3://bucket/series").verify()) == 3
 
 
-@pytest.mark.clause("CS-8")
+@pytest.mark.clause("CS-8@042de9")
 @pytest.mark.parametrize("base", BASES)
 def test_an_object_that_is_missing_is_a_fault_of_the_series(base: str, build: Build) -> None:
     """Without one of its objects a step does not verify, and the others do."""
@@ -102,7 +102,7 @@ def test_an_object_that_is_missing_is_a_fault_of_the_series(base: str, build: Bu
     assert series.verify(1).tensors == 1
 
 
-@pytest.mark.clause("CS-31")
+@pytest.mark.clause("CS-31@4d46f6")
 @pytest.mark.parametrize("base", BASES)
 def test_garbage_is_collected_on_the_callers_word_after_a_time_of_grace(base: str, build: Build) -> None:
     """There are no locks, so that the caller has to say that nobody writes; what is young stays all the same."""
@@ -132,7 +132,7 @@ def test_retention_removes_records_and_leaves_objects_to_the_collection(base: st
     assert len(series.verify()) == 2
 
 
-@pytest.mark.clause("CS-25")
+@pytest.mark.clause("CS-25@75c682")
 @pytest.mark.parametrize("base", BASES)
 def test_a_step_is_replaced_only_on_request(base: str, build: Build) -> None:
     """Of two writers of one step, the store lets the first have it."""
@@ -151,7 +151,7 @@ def test_a_step_is_replaced_only_on_request(base: str, build: Build) -> None:
         assert refusal.value.code == "series-step"
 
 
-@pytest.mark.clause("CS-24", "CS-26")
+@pytest.mark.clause("CS-24@8eec86", "CS-26@2f96b5")
 def test_a_save_of_which_an_object_is_refused_leaves_no_step(s3: S3, build: Build) -> None:
     """Whichever request fails, the step is not there, the earlier one is whole, and the save can be repeated."""
     series = Series("s3://bucket/series")
@@ -216,7 +216,7 @@ def test_a_listing_is_asked_for_once_a_save(s3: S3, build: Build) -> None:
     assert len([one for one in asked if one.method == "GET"]) <= 12
 
 
-@pytest.mark.clause("CS-1")
+@pytest.mark.clause("CS-1@705691")
 @pytest.mark.parametrize("base", BASES)
 def test_a_place_that_is_no_series_is_refused(base: str) -> None:
     """Nothing, something else, and a damaged mark."""

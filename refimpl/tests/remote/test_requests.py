@@ -53,7 +53,7 @@ def little_tail(monkeypatch: pytest.MonkeyPatch) -> int:
     return 2048
 
 
-@pytest.mark.clause("RM-1", "RM-2", "RM-4", "Z-12")
+@pytest.mark.clause("RM-1@9e610d", "RM-2@e4d445", "RM-4@fe88a2", "Z-12@b531e7")
 def test_a_small_artifact_is_opened_by_one_request_and_a_tensor_is_one_more(
     web: Web, tmp_path: Path, build: Build
 ) -> None:
@@ -70,7 +70,7 @@ def test_a_small_artifact_is_opened_by_one_request_and_a_tensor_is_one_more(
     assert asked.sent == found.nbytes
 
 
-@pytest.mark.clause("RM-1")
+@pytest.mark.clause("RM-1@9e610d")
 def test_documents_beyond_the_tail_are_a_second_request(
     web: Web, tmp_path: Path, build: Build, little_tail: int
 ) -> None:
@@ -98,7 +98,7 @@ def test_a_directory_that_is_larger_than_the_tail_is_read_with_a_guess_at_the_do
         assert len(names(opened)) == 50
 
 
-@pytest.mark.clause("RM-3")
+@pytest.mark.clause("RM-3@2038e2")
 def test_a_store_that_tells_no_size_needs_no_further_request(s3: S3, build: Build) -> None:
     """S3 is asked for the tail alone, and the end record says how long the file is."""
     etui.save(build(4, 300_000), "s3://bucket/model.etui")
@@ -110,7 +110,7 @@ def test_a_store_that_tells_no_size_needs_no_further_request(s3: S3, build: Buil
         assert asked.sent == 1_200_000
 
 
-@pytest.mark.clause("RM-2", "RM-5")
+@pytest.mark.clause("RM-2@e4d445", "RM-5@fcd797")
 @pytest.mark.parametrize("form", ["packed", "directory"])
 def test_one_tensor_of_a_large_model_is_three_requests_and_little_more_than_its_bytes(
     s3: S3, build: Build, form: str
@@ -143,7 +143,7 @@ def test_a_very_large_tensor_is_read_in_pieces(s3: S3, build: Build, monkeypatch
     assert np.array_equal(found, values(model, "layer_0/kernel"))
 
 
-@pytest.mark.clause("RM-11")
+@pytest.mark.clause("RM-11@04422b")
 def test_who_reads_all_gets_neighbours_together(s3: S3, build: Build, tmp_path: Path) -> None:
     """A conversion of 2,000 tensors is a dozen requests, and no byte of them comes twice."""
     model = build(2000, 2000)
@@ -157,7 +157,7 @@ def test_who_reads_all_gets_neighbours_together(s3: S3, build: Build, tmp_path: 
         assert same(copy, model)
 
 
-@pytest.mark.clause("RM-11")
+@pytest.mark.clause("RM-11@04422b")
 def test_who_reads_one_after_the_other_gets_more_and_more(s3: S3, build: Build) -> None:
     """A loop over the variables needs far fewer requests than there are variables."""
     model = build(1000, 4000)
@@ -185,7 +185,7 @@ def test_everything_survives_a_store(memory: str, url: str) -> None:
     assert etui.diff(url, model).same
 
 
-@pytest.mark.clause("RM-4")
+@pytest.mark.clause("RM-4@fe88a2")
 def test_a_header_that_is_not_the_computed_one_is_read(web: Web, tmp_path: Path, build: Build) -> None:
     """Where the manifest has another digest, the header that is there says what is wrong, as in a local file."""
     from etui.canonical import json
@@ -224,7 +224,7 @@ def damaged(data: bytes, what: str) -> bytes:
     return data[: at + 10] + b"\x01" + data[at + 11 :]
 
 
-@pytest.mark.clause("RM-5", "RM-6", "H-7")
+@pytest.mark.clause("RM-5@fcd797", "RM-6@fa6cdc", "H-7@2b485b")
 @pytest.mark.parametrize(("what", "code"), [("head", "zip-layout"), ("local", "zip-field"), ("header", "zip-crc")])
 def test_the_full_verification_checks_what_reading_leaves_out(
     web: Web, tmp_path: Path, build: Build, what: str, code: str
@@ -239,7 +239,7 @@ def test_the_full_verification_checks_what_reading_leaves_out(
     assert refusal.value.code == code
 
 
-@pytest.mark.clause("RM-6", "RM-3")
+@pytest.mark.clause("RM-6@fa6cdc", "RM-3@2038e2")
 def test_bytes_in_front_of_an_artifact_are_found_where_the_store_tells_no_size(
     s3: S3, tmp_path: Path, build: Build
 ) -> None:
@@ -257,7 +257,7 @@ def test_bytes_in_front_of_an_artifact_are_found_where_the_store_tells_no_size(
     assert refusal.value.code == "remote-changed"
 
 
-@pytest.mark.clause("RM-6", "F-3", "F-4")
+@pytest.mark.clause("RM-6@fa6cdc", "F-3@bbe75c", "F-4@8c1cdb")
 @pytest.mark.parametrize(
     ("change", "code"),
     [("missing", "part-missing"), ("longer", "part-size"), ("more", "part-unlisted"), ("header", "digest-mismatch")],

@@ -145,7 +145,7 @@ def compressed(handler: WebHandler, data: bytes) -> None:
 PASSING = [failing, busy, fewer, more, cut, elsewhere, unstated, in_parts, nothing]
 
 
-@pytest.mark.clause("RM-8")
+@pytest.mark.clause("RM-8@a8dbc2")
 @pytest.mark.parametrize("bad", PASSING)
 def test_two_bad_answers_are_asked_for_again(web: Web, served: Model, bad: Callable[[WebHandler, bytes], None]) -> None:
     """A server that has two bad moments gives the right bytes in the end."""
@@ -154,7 +154,7 @@ def test_two_bad_answers_are_asked_for_again(web: Web, served: Model, bad: Calla
     assert len(web.take()) == 4
 
 
-@pytest.mark.clause("RM-8")
+@pytest.mark.clause("RM-8@a8dbc2")
 @pytest.mark.parametrize("bad", PASSING)
 def test_a_server_that_never_answers_well_is_given_up(
     web: Web, served: Model, bad: Callable[[WebHandler, bytes], None]
@@ -179,7 +179,7 @@ def test_what_a_second_try_does_not_mend_is_not_tried_again(web: Web, served: Mo
     assert [one.path for one in web.take()].count("/model.etui") == 1
 
 
-@pytest.mark.clause("RM-10")
+@pytest.mark.clause("RM-10@5104d1")
 def test_a_server_without_ranges_sends_the_file_once(web: Web, served: Model) -> None:
     """The whole file that comes is kept outside of memory, and is not asked for again."""
     web.behaviours["model.etui"] = deaf
@@ -240,7 +240,7 @@ def test_a_whole_file_beyond_all_measure_is_refused_at_once(
     assert sum(sent) < 64 * 1024 * 1024
 
 
-@pytest.mark.clause("RM-1")
+@pytest.mark.clause("RM-1@9e610d")
 def test_documents_that_lie_where_none_belongs_cost_nothing(web: Web, tmp_path: Path, build: Build) -> None:
     """An archive with a document in front of much data is refused as a local one is, and the data is not read."""
     from etui.storage.packed_layout import Member, end_records
@@ -265,7 +265,7 @@ def test_documents_that_lie_where_none_belongs_cost_nothing(web: Web, tmp_path: 
     assert sum(one.sent for one in web.take()) < 1_000_000 < len(archive) // 10
 
 
-@pytest.mark.clause("RM-8")
+@pytest.mark.clause("RM-8@a8dbc2")
 def test_no_more_is_taken_of_an_answer_than_was_asked_for(web: Web, served: Model) -> None:
     """A body of gigabytes in place of a range is left when it is too long."""
 
@@ -300,7 +300,7 @@ def test_a_redirection_is_followed_and_a_ring_of_them_is_not(web: Web, served: M
     assert refusal.value.code == "remote-failed"
 
 
-@pytest.mark.clause("RM-22")
+@pytest.mark.clause("RM-22@e8da27")
 @pytest.mark.parametrize("where", ["request", "session", "url"])
 def test_what_is_for_one_host_is_not_told_to_another(web: Web, served: Model, where: str) -> None:
     """Headers, user, password and cookies go along to another place of a host, and not to another host."""
@@ -350,7 +350,7 @@ def test_a_server_that_hangs_is_given_up(web: Web, served: Model) -> None:
     assert time.monotonic() - begin < 30
 
 
-@pytest.mark.clause("RM-9")
+@pytest.mark.clause("RM-9@a1a03d")
 def test_a_file_that_becomes_another_one_is_refused(web: Web, served: Model, build: Build, tmp_path: Path) -> None:
     """Another size, another entity tag, or the server's own word: the reader does not go on."""
     etui.save(build(4, 300_000, seed=1), tmp_path / "other.etui")
@@ -402,7 +402,7 @@ def test_what_is_no_artifact_is_refused_as_a_local_file_is(web: Web, served: Mod
     assert codes[0] == codes[1]
 
 
-@pytest.mark.clause("RM-7", "F-3")
+@pytest.mark.clause("RM-7@ec7c71", "F-3@bbe75c")
 def test_a_folder_on_a_web_server_is_read_and_verified(web: Web, served: Model, tmp_path: Path) -> None:
     """Without listings, directory form is read by the names in its manifest; names are escaped in the URLs."""
     served.assets["assets/a%25b+c=d.txt"] = etui.Blob.of(b"text")

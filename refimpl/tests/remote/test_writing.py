@@ -51,7 +51,7 @@ def read(url: str, model: Model) -> bool:
         return same(opened, model)
 
 
-@pytest.mark.clause("RM-12")
+@pytest.mark.clause("RM-12@dd6a89")
 def test_a_large_file_is_sent_in_parts_with_checksums(s3: S3, small_parts: None, build: Build) -> None:
     """Each part of an upload carries the CRC-32 of its bytes, and the file is there after the last."""
     model = build(5, 1024 * 1024)
@@ -134,7 +134,7 @@ def save_until(s3: S3, url: str, at: int, shard_size: int = 0) -> tuple[int, int
     return process.returncode, count[0]
 
 
-@pytest.mark.clause("RM-12", "F-8")
+@pytest.mark.clause("RM-12@dd6a89", "F-8@a401d8")
 def test_an_upload_killed_at_every_part_leaves_the_earlier_model(s3: S3, build: Build, scratch: Path) -> None:
     """Whichever request the process dies at, the earlier artifact is whole; without a kill, the new one is there."""
     earlier = build(2, 1000)
@@ -152,7 +152,7 @@ def test_an_upload_killed_at_every_part_leaves_the_earlier_model(s3: S3, build: 
     assert list(scratch.iterdir()) == [] or not Path("/proc/self/fd").is_dir()
 
 
-@pytest.mark.clause("RM-13", "RM-14", "RM-15")
+@pytest.mark.clause("RM-13@f398a6", "RM-14@a174b9", "RM-15@b41ab7")
 def test_a_folder_killed_at_an_object_is_no_artifact_until_its_manifest(
     s3: S3, build: Build, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,7 +173,7 @@ def test_a_folder_killed_at_an_object_is_no_artifact_until_its_manifest(
     assert read(url, model)
 
 
-@pytest.mark.clause("RM-13")
+@pytest.mark.clause("RM-13@f398a6")
 def test_the_manifest_is_the_last_object_of_a_folder(s3: S3, small_parts: None, build: Build) -> None:
     """Its request begins when every other has been answered."""
     etui.save(build(3, 1024 * 1024), "s3://bucket/model/", shard_size=4 * 1024 * 1024)
@@ -182,7 +182,7 @@ def test_the_manifest_is_the_last_object_of_a_folder(s3: S3, small_parts: None, 
     assert put[-1] == f"/bucket/model/{MANIFEST}"
 
 
-@pytest.mark.clause("RM-14")
+@pytest.mark.clause("RM-14@a174b9")
 @pytest.mark.parametrize("url", ["memory://run/model/", "s3://bucket/model/"])
 def test_a_folder_with_an_artifact_is_not_replaced(memory: str, s3: S3, build: Build, url: str) -> None:
     """The one that is there stays as it is, also where it came while another save ran."""
@@ -219,7 +219,7 @@ def write_late(url: str, writer: Any, model: Model, shard_size: int | None = Non
     return refusal.value.code
 
 
-@pytest.mark.clause("RM-14", "RM-19", "RM-20")
+@pytest.mark.clause("RM-14@a174b9", "RM-19@af1fe8", "RM-20@8ff37d")
 @pytest.mark.parametrize("shard_size", [None, 400])
 def test_a_writer_that_began_before_another_ended_touches_nothing_of_it(
     two: str, build: Build, shard_size: int | None
@@ -233,7 +233,7 @@ def test_a_writer_that_began_before_another_ended_touches_nothing_of_it(
     assert read(two, model)
 
 
-@pytest.mark.clause("RM-20")
+@pytest.mark.clause("RM-20@8ff37d")
 def test_a_writer_that_fails_midway_leaves_the_parts_of_another(two: str, build: Build) -> None:
     """Of two uploads at once, the one that is given up removes its own parts, and the other one goes on."""
     model = build(3, 100)
@@ -273,7 +273,7 @@ CHANGES = [(base, change) for base in BASES[:2] for change in (remove_part, leng
 CHANGES.append((BASES[1], replace_part))
 
 
-@pytest.mark.clause("RM-21")
+@pytest.mark.clause("RM-21@9c3073")
 @pytest.mark.parametrize(("base", "change"), CHANGES)
 @pytest.mark.usefixtures("memory", "s3")
 def test_a_manifest_comes_only_if_all_parts_are_as_they_were_put(
@@ -298,7 +298,7 @@ def test_a_manifest_comes_only_if_all_parts_are_as_they_were_put(
     assert files(url) <= {"assets/other", "weights.safetensors.etui-0123abcd.tmp"}
 
 
-@pytest.mark.clause("RM-19")
+@pytest.mark.clause("RM-19@af1fe8")
 def test_each_object_of_a_folder_is_put_on_the_condition_that_none_is_there(
     s3: S3, small_parts: None, build: Build
 ) -> None:
@@ -310,7 +310,7 @@ def test_each_object_of_a_folder_is_put_on_the_condition_that_none_is_there(
     assert [one.headers.get("if-none-match") for one in making] == ["*"] * 3
 
 
-@pytest.mark.clause("RM-15", "RM-18")
+@pytest.mark.clause("RM-15@b41ab7", "RM-18@16a437")
 def test_the_parts_of_an_upload_that_may_go_on_are_not_touched(
     memory: str, build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -335,7 +335,7 @@ def test_the_parts_of_an_upload_that_may_go_on_are_not_touched(
     assert files(url) == {MANIFEST, "weights.json", "weights.safetensors"}
 
 
-@pytest.mark.clause("RM-14")
+@pytest.mark.clause("RM-14@a174b9")
 @pytest.mark.parametrize("what", ["folder", "series"])
 def test_a_commit_whose_answer_was_lost_is_one(
     memory: str, build: Build, monkeypatch: pytest.MonkeyPatch, what: str
@@ -364,7 +364,7 @@ def test_a_commit_whose_answer_was_lost_is_one(
     assert len(lost) == 1
 
 
-@pytest.mark.clause("RM-16")
+@pytest.mark.clause("RM-16@f7e4fe")
 def test_a_folder_with_other_files_is_not_written_into(memory: str, build: Build) -> None:
     """What is not of an artifact stays, and no part comes beside it."""
     fsspec.filesystem("memory").pipe_file("/run/model/notes.txt", b"mine")
@@ -390,7 +390,7 @@ def test_a_file_that_is_no_artifact_is_not_replaced(memory: str, build: Build) -
         assert read(f"{memory}/model.etui", model)
 
 
-@pytest.mark.clause("RM-12", "F-8")
+@pytest.mark.clause("RM-12@dd6a89", "F-8@a401d8")
 @pytest.mark.parametrize("form", ["packed", "directory"])
 def test_a_save_that_fails_leaves_nothing(
     memory: str, build: Build, form: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -411,7 +411,7 @@ def test_a_save_that_fails_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.clause("RM-12")
+@pytest.mark.clause("RM-12@dd6a89")
 def test_a_store_that_keeps_less_than_was_sent_is_found(
     memory: str, build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -428,7 +428,7 @@ def test_a_store_that_keeps_less_than_was_sent_is_found(
     assert refusal.value.code == "remote-write"
 
 
-@pytest.mark.clause("RM-12")
+@pytest.mark.clause("RM-12@dd6a89")
 def test_a_store_that_shows_files_before_they_are_whole_gets_them_under_another_name(
     memory: str, build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,7 +48,7 @@ def code_of(action: Callable[[], object]) -> str:
     return caught.value.code
 
 
-@pytest.mark.clause("CS-5")
+@pytest.mark.clause("CS-5@c13f5c")
 def test_an_object_has_its_digest_as_its_name(store: LocalObjects) -> None:
     """What is put is found below the first two digits of its digest, and read in ranges."""
     assert store.size_of(NAME) is None
@@ -66,7 +66,7 @@ def test_an_object_has_its_digest_as_its_name(store: LocalObjects) -> None:
     assert list(store.objects()) == []
 
 
-@pytest.mark.clause("CS-6")
+@pytest.mark.clause("CS-6@6234a9")
 def test_bytes_are_durable_before_they_have_their_name(store: LocalObjects, monkeypatch: pytest.MonkeyPatch) -> None:
     """An object is flushed before it is named, and its folder before `flush` returns; nothing is written after."""
     made: list[str] = []
@@ -126,7 +126,7 @@ def test_many_threads_may_put_the_same(store: LocalObjects) -> None:
     assert all(digest.of(store.source(found.digest).read(0, 1000)) == found.digest for found in store.objects())
 
 
-@pytest.mark.clause("CS-8")
+@pytest.mark.clause("CS-8@042de9")
 def test_an_object_that_is_not_there_is_told(store: LocalObjects) -> None:
     """A missing object is refused when it is asked for, and one that vanished or shrank when it is read."""
     assert code_of(lambda: store.source(NAME)) == "series-object"
@@ -160,7 +160,7 @@ def test_views_stay_valid_and_few_files_stay_open(store: LocalObjects, monkeypat
     assert [bytes(view) for view in views] == contents
 
 
-@pytest.mark.clause("CS-2")
+@pytest.mark.clause("CS-2@6d5479")
 def test_records_are_listed_by_their_number(store: LocalObjects) -> None:
     """Steps are sorted as numbers."""
     for step in (10, 9, 2**53 - 1, 0):
@@ -173,7 +173,7 @@ def test_records_are_listed_by_their_number(store: LocalObjects) -> None:
     assert code_of(lambda: store.remove_record(10)) == "series-step"
 
 
-@pytest.mark.clause("CS-25")
+@pytest.mark.clause("CS-25@75c682")
 def test_a_record_is_replaced_only_if_that_is_asked_for(store: LocalObjects) -> None:
     """A second record of a number is refused, and the first one stays."""
     store.put_record(1, b"one")
@@ -185,7 +185,7 @@ def test_a_record_is_replaced_only_if_that_is_asked_for(store: LocalObjects) -> 
     assert store.record(1) == b"two"
 
 
-@pytest.mark.clause("CS-25")
+@pytest.mark.clause("CS-25@75c682")
 def test_of_many_writers_of_one_step_one_wins(store: LocalObjects) -> None:
     """Of records that are put at the same moment, one is there, and every other writer is told."""
     outcomes: list[str] = []
@@ -210,7 +210,7 @@ def test_of_many_writers_of_one_step_one_wins(store: LocalObjects) -> None:
     assert store.record(1) == winner.encode()
 
 
-@pytest.mark.clause("CS-27")
+@pytest.mark.clause("CS-27@4f25f3")
 def test_the_removal_of_a_record_is_durable(store: LocalObjects, monkeypatch: pytest.MonkeyPatch) -> None:
     """The folder of the records is flushed when one is removed, and again before garbage is collected."""
     flushed: list[str] = []
@@ -228,7 +228,7 @@ def test_the_removal_of_a_record_is_durable(store: LocalObjects, monkeypatch: py
         assert flushed == ["steps", "steps"]
 
 
-@pytest.mark.clause("CS-3")
+@pytest.mark.clause("CS-3@8d44ed")
 def test_other_names_are_passed_over(store: LocalObjects) -> None:
     """Files that are no object and no record are neither listed nor touched."""
     store.put(NAME, len(DATA), buffers())
@@ -248,7 +248,7 @@ def test_other_names_are_passed_over(store: LocalObjects) -> None:
     assert [path.read_text() for path in strange] == ["mine"] * len(strange)
 
 
-@pytest.mark.clause("CS-1")
+@pytest.mark.clause("CS-1@705691")
 def test_a_place_that_is_no_series_is_refused(tmp_path: Path) -> None:
     """Without `create`, a folder without a mark is no series; with it, one that holds something else is left alone."""
     (tmp_path / "other").mkdir()
@@ -269,7 +269,7 @@ def test_a_place_that_is_no_series_is_refused(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "other").iterdir()] == ["thesis.txt"]
 
 
-@pytest.mark.clause("CS-1")
+@pytest.mark.clause("CS-1@705691")
 def test_a_series_is_made_once_and_opened_again(tmp_path: Path) -> None:
     """A missing or empty folder becomes a series, also where a killed writer left something; a store stays as it is."""
     for name in ("a/b/c", "empty", "killed"):
@@ -283,7 +283,7 @@ def test_a_series_is_made_once_and_opened_again(tmp_path: Path) -> None:
     assert not (tmp_path / "killed" / ".series.json.etui-00000000.tmp").exists()
 
 
-@pytest.mark.clause("CS-1")
+@pytest.mark.clause("CS-1@705691")
 def test_steps_without_a_mark_are_not_taken_over(store: LocalObjects) -> None:
     """Where the mark was lost, records show that this is no empty place."""
     store.put_record(1, b"one")
@@ -299,7 +299,7 @@ def whole(folder: Path) -> LocalObjects:
     return LocalObjects(folder, create=False)
 
 
-@pytest.mark.clause("CS-4", "X-4")
+@pytest.mark.clause("CS-4@f540ee", "X-4@c431d3")
 @pytest.mark.parametrize(
     "place", ["series.json", "objects", "objects/sha256", "shard", "object", "steps", "steps/1.json"]
 )
@@ -332,7 +332,7 @@ def test_a_link_in_a_series_is_refused(place: str, tmp_path: Path) -> None:
     assert before == {found: found.read_bytes() for found in tmp_path.rglob("*") if found.is_file()}
 
 
-@pytest.mark.clause("CS-4")
+@pytest.mark.clause("CS-4@f540ee")
 @pytest.mark.parametrize("kind", ["folder", "pipe", "socket"])
 def test_what_is_no_file_is_refused(kind: str, tmp_path: Path) -> None:
     """A folder, a pipe or a socket in the place of an object or a record is refused, and never waited for."""
@@ -355,7 +355,7 @@ def test_what_is_no_file_is_refused(kind: str, tmp_path: Path) -> None:
             assert (caught.value.code, caught.value.clause) == ("series-link", "CS-4")
 
 
-@pytest.mark.clause("CS-30")
+@pytest.mark.clause("CS-30@dd7207")
 def test_writers_share_a_lock_and_the_collection_has_it_alone(store: LocalObjects) -> None:
     """Two writers are at work at once; garbage is not collected then, and a writer waits while it is."""
     other = LocalObjects(store.location, create=False)
@@ -405,7 +405,7 @@ def test_a_lock_ends_with_the_save_though_a_forked_process_has_it_open(
         os.close(descriptor)
 
 
-@pytest.mark.clause("CS-30")
+@pytest.mark.clause("CS-30@dd7207")
 def test_a_process_that_was_forked_in_a_save_does_not_end_its_lock(
     store: LocalObjects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -429,7 +429,7 @@ def test_a_process_that_was_forked_in_a_save_does_not_end_its_lock(
         pass
 
 
-@pytest.mark.clause("CS-30")
+@pytest.mark.clause("CS-30@dd7207")
 def test_a_lock_that_is_held_for_long_is_told(store: LocalObjects, monkeypatch: pytest.MonkeyPatch) -> None:
     """A writer does not wait for ever."""
     monkeypatch.setattr(local_objects, "_PATIENCE", 0.05)
@@ -437,7 +437,7 @@ def test_a_lock_that_is_held_for_long_is_told(store: LocalObjects, monkeypatch: 
         assert code_of(lambda: store.writing().__enter__()) == "series-busy"
 
 
-@pytest.mark.clause("CS-31")
+@pytest.mark.clause("CS-31@4d46f6")
 def test_without_locks_a_collection_needs_the_callers_word(
     store: LocalObjects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -455,7 +455,7 @@ def test_without_locks_a_collection_needs_the_callers_word(
         assert store.steps() == [1]
 
 
-@pytest.mark.clause("CS-25", "CS-30")
+@pytest.mark.clause("CS-25@75c682", "CS-30@dd7207")
 def test_a_lock_for_one_alone_is_had_where_it_needs_a_file_that_can_be_written(
     store: LocalObjects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -501,7 +501,7 @@ def test_a_lock_is_had_of_a_file_that_others_own(store: LocalObjects, monkeypatc
         assert store.steps() == [1]
 
 
-@pytest.mark.clause("CS-30")
+@pytest.mark.clause("CS-30@dd7207")
 @pytest.mark.parametrize("again", [False, True])
 def test_a_save_whose_lock_was_taken_away_commits_nothing(store: LocalObjects, again: bool) -> None:
     """Who removes the file `lock`, and so lets garbage be collected during a save, breaks no step."""
@@ -528,7 +528,7 @@ def test_a_series_that_lost_its_mark_gets_no_other_one(store: LocalObjects) -> N
     assert not mark.exists()
 
 
-@pytest.mark.clause("CS-24")
+@pytest.mark.clause("CS-24@8eec86")
 def test_what_a_failed_flush_left_is_flushed_by_the_next(store: LocalObjects, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder whose flush failed is not taken for durable by the next commit."""
     flushed: list[Path] = []
@@ -547,7 +547,7 @@ def test_what_a_failed_flush_left_is_flushed_by_the_next(store: LocalObjects, mo
     assert path_of(store).parent in flushed
 
 
-@pytest.mark.clause("CS-24")
+@pytest.mark.clause("CS-24@8eec86")
 def test_a_flush_waits_for_that_of_another_thread(store: LocalObjects, monkeypatch: pytest.MonkeyPatch) -> None:
     """What one thread has put is durable when its flush returns, though another thread is flushing it."""
     begun, go, ended = threading.Event(), threading.Event(), threading.Event()

@@ -204,6 +204,8 @@ HOSTILE = [
     pytest.param(both(flags=0x20), "foreign-zip-method", id="patched"),
     pytest.param(both(method=12), "foreign-zip-method", id="bzip2"),
     pytest.param(both(method=99), "foreign-zip-method", id="AES"),
+    pytest.param(both(needed=64), "foreign-zip-method", id="of a ZIP that is yet to be"),
+    pytest.param(change(central={"needed": 254}), "foreign-zip-method", id="of one that zipfile refuses"),
     pytest.param(
         change(central={"external_attributes": SYMLINK}),
         "foreign-zip-link",

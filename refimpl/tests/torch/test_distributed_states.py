@@ -138,7 +138,7 @@ def optimizer_of(case: str, module: Any) -> Any:
     )
 
 
-@pytest.mark.clause("DW-10", "DW-13", "DW-14", "DW-16")
+@pytest.mark.clause("DW-10@07ccba", "DW-13@931bda", "DW-14@27a04e", "DW-16@d82f39")
 @pytest.mark.parametrize("flatten", [False, True], ids=["nested", "flat"])
 @pytest.mark.parametrize("case", OPTIMIZERS)
 def test_every_optimizer_comes_back_bit_for_bit(case: str, flatten: bool, tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_every_optimizer_comes_back_bit_for_bit(case: str, flatten: bool, tmp_pa
     etui.verify(tmp_path / "etui")
 
 
-@pytest.mark.clause("DW-8", "DW-13")
+@pytest.mark.clause("DW-8@981345", "DW-13@931bda")
 @pytest.mark.parametrize("case", [case for case, (_, _, rule) in OPTIMIZERS.items() if rule])
 def test_the_artifact_is_the_one_that_one_process_saves(case: str, tmp_path: Path) -> None:
     """Weights, slots, step and hyperparameters are those of `etui.torch.save`, and `load_into` goes on with them."""
@@ -255,7 +255,7 @@ VALUES: dict[str, Any] = {
 }
 
 
-@pytest.mark.clause("DW-14", "DW-16", "DW-20")
+@pytest.mark.clause("DW-14@27a04e", "DW-16@d82f39", "DW-20@01b13c")
 @pytest.mark.parametrize("case", VALUES)
 def test_values_come_back(case: str, tmp_path: Path) -> None:
     """What is no tensor comes back as it was, with its type, below a map and below a list of maps."""
@@ -283,7 +283,7 @@ REFUSED: dict[str, Any] = {
 }
 
 
-@pytest.mark.clause("DW-19", "DW-20", "DW-7")
+@pytest.mark.clause("DW-19@e23586", "DW-20@01b13c", "DW-7@97de70")
 @pytest.mark.parametrize("case", REFUSED)
 def test_objects_are_refused(case: str, tmp_path: Path) -> None:
     """An object is refused by its key, and what was at the target stays."""
@@ -297,7 +297,7 @@ def test_objects_are_refused(case: str, tmp_path: Path) -> None:
     assert etui.verify(tmp_path / "etui").identity == before
 
 
-@pytest.mark.clause("DW-19")
+@pytest.mark.clause("DW-19@e23586")
 def test_nothing_is_pickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No file of the artifact has a pickle in it, and nothing is unpickled but what was pickled in this process."""
     module = make()
@@ -339,7 +339,7 @@ def test_nothing_is_pickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert len(taken) > 10
 
 
-@pytest.mark.clause("DW-10")
+@pytest.mark.clause("DW-10@07ccba")
 @pytest.mark.parametrize(
     ("state", "options", "paths"),
     [
@@ -382,7 +382,7 @@ def test_a_name_without_tensors_is_refused(tmp_path: Path) -> None:
     assert "'net'" in str(caught.value)
 
 
-@pytest.mark.clause("DW-11")
+@pytest.mark.clause("DW-11@5feccd")
 @pytest.mark.parametrize("told", ["module", "optimizer", "nothing"])
 def test_which_tensors_train(told: str, tmp_path: Path) -> None:
     """The module says which tensors train, else the optimizer, else every floating-point tensor does."""
@@ -400,7 +400,7 @@ def test_which_tensors_train(told: str, tmp_path: Path) -> None:
     assert trained == expected[told]
 
 
-@pytest.mark.clause("DW-12")
+@pytest.mark.clause("DW-12@cf1fcb")
 @pytest.mark.parametrize("flatten", [False, True], ids=["nested", "flat"])
 @pytest.mark.parametrize("first", ["embed", "head"])
 def test_tied_tensors_are_stored_once(first: str, flatten: bool, tmp_path: Path) -> None:
@@ -476,7 +476,7 @@ KEPT = {"unequal": _unequal, "dtype": _other_dtype, "rate": _rate_in_a_tensor, "
 KEPT |= {"a parameter that is not saved": _frozen_elsewhere, "no state": _none}
 
 
-@pytest.mark.clause("DW-15", "DW-16")
+@pytest.mark.clause("DW-15@8b9951", "DW-16@d82f39")
 @pytest.mark.parametrize("case", KEPT)
 def test_what_only_torch_has(case: str, tmp_path: Path) -> None:
     """Steps that differ, a rate in a tensor, options of schedulers: all come back, and the rule is told."""
@@ -551,7 +551,7 @@ VERBATIM = {
 }
 
 
-@pytest.mark.clause("DW-13", "DW-14")
+@pytest.mark.clause("DW-13@931bda", "DW-14@27a04e")
 @pytest.mark.parametrize("case", VERBATIM)
 def test_an_optimizer_that_is_none_of_the_vocabulary(case: str, tmp_path: Path) -> None:
     """What no class of the table has makes an optimizer one that is kept as it is, and the report says why."""
@@ -569,7 +569,7 @@ def test_an_optimizer_that_is_none_of_the_vocabulary(case: str, tmp_path: Path) 
     assert flat(other) == flat(state)
 
 
-@pytest.mark.clause("DW-13")
+@pytest.mark.clause("DW-13@931bda")
 def test_two_optimizers(tmp_path: Path) -> None:
     """Several optimizers of one module have the paths at which they are in the state."""
     state = two_parameters()
@@ -589,7 +589,7 @@ def test_two_optimizers(tmp_path: Path) -> None:
     assert flat(other) == flat(state)
 
 
-@pytest.mark.clause("DW-17")
+@pytest.mark.clause("DW-17@868228")
 def test_an_optimizer_that_was_changed_since(tmp_path: Path) -> None:
     """Where the optimizer of the file has another rate or step than torch's options, it is the one that holds."""
     state = two_parameters()
@@ -607,7 +607,7 @@ def test_an_optimizer_that_was_changed_since(tmp_path: Path) -> None:
     assert [one["step"].item() for one in state["optim"]["state"].values()] == [9.0, 9.0]
 
 
-@pytest.mark.clause("DW-18")
+@pytest.mark.clause("DW-18@ae3f9d")
 @pytest.mark.parametrize("case", [case for case, (_, _, rule) in OPTIMIZERS.items() if rule])
 def test_an_artifact_that_one_process_saved(case: str, tmp_path: Path) -> None:
     """What `etui.torch.save` wrote is a module at `model` and an optimizer at `optim`, and training goes on from it."""
@@ -630,7 +630,7 @@ def test_an_artifact_that_one_process_saved(case: str, tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.clause("DW-18")
+@pytest.mark.clause("DW-18@ae3f9d")
 def test_an_artifact_of_another_origin(tmp_path: Path) -> None:
     """Of a rule that torch does not state by itself the optimizer's keys are left out, and the report says so."""
     weights = Weights()
@@ -649,7 +649,7 @@ def test_an_artifact_of_another_origin(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.clause("DW-16")
+@pytest.mark.clause("DW-16@d82f39")
 def test_tensors_of_every_dtype(tmp_path: Path) -> None:
     """Every dtype that torch and an artifact have comes back bit for bit, in any strides, of any size."""
     names = ["bool", *(f"{sign}int{width}" for sign in ("", "u") for width in (8, 16, 32, 64)), "bfloat16"]
@@ -747,7 +747,7 @@ def test_targets(tmp_path: Path) -> None:
     load(state, tmp_path / "etui", verify=False)
 
 
-@pytest.mark.clause("DW-16")
+@pytest.mark.clause("DW-16@d82f39")
 def test_a_schedule_goes_on(tmp_path: Path) -> None:
     """The state of a scheduler comes back as DCP's own storage brings it back."""
 

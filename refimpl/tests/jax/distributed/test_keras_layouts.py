@@ -23,7 +23,7 @@ def layouts(tmp_path_factory: pytest.TempPathFactory, run: Any, seen_by: Any) ->
     return found
 
 
-@pytest.mark.clause("DW-35", "DW-30")
+@pytest.mark.clause("DW-35@079d5b", "DW-30@3ab3fd")
 def test_a_spread_model_is_saved_box_by_box(layouts: dict[str, Any]) -> None:
     """Variables and slots that four devices share are four chunks, and no larger array is ever put together."""
     assert layouts["lost"] == []
@@ -39,7 +39,7 @@ def test_a_spread_model_is_saved_box_by_box(layouts: dict[str, Any]) -> None:
     assert layouts["largest"] == 8 * 12 // 4
 
 
-@pytest.mark.clause("DW-35", "DW-34")
+@pytest.mark.clause("DW-35@079d5b", "DW-34@c47bc1")
 @pytest.mark.parametrize("layout", ["rows", "replicated", "none"])
 def test_it_goes_on_under_another_layout(layouts: dict[str, Any], layout: str) -> None:
     """Every variable, slot, random stream and metric is the same under another layout, and the next loss follows."""
@@ -49,7 +49,7 @@ def test_it_goes_on_under_another_layout(layouts: dict[str, Any], layout: str) -
     assert layouts[f"loss {layout}"] == pytest.approx(layouts["loss"], rel=1e-6)
 
 
-@pytest.mark.clause("DW-34")
+@pytest.mark.clause("DW-34@c47bc1")
 def test_under_a_layout_no_variable_is_read_as_a_whole(layouts: dict[str, Any]) -> None:
     """A variable on several devices is read by its boxes, its slots too; one on a single device as a whole."""
     assert [layouts[f"whole {name}"] for name in ("rows", "replicated", "none")] == [0, 0, 3]
@@ -60,7 +60,7 @@ def test_under_a_layout_no_variable_is_read_as_a_whole(layouts: dict[str, Any]) 
     assert set(SLOTS) <= cut.keys()
 
 
-@pytest.mark.clause("DW-35")
+@pytest.mark.clause("DW-35@079d5b")
 def test_two_processes_share_a_model(tmp_path: Path, run: Any, seen_by: Any) -> None:
     """Two processes train one model, save it together, and load it under another layout with the same bits."""
     ended = run("processes", tmp_path, program="keras_program.py")

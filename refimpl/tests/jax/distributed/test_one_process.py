@@ -35,7 +35,7 @@ def loads(alone: Path, seen_by: Any) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.clause("DW-30", "DW-34")
+@pytest.mark.clause("DW-30@3ab3fd", "DW-34@c47bc1")
 def test_four_devices_of_one_process_need_no_service(alone: Path, seen_by: Any) -> None:
     """One process saves the boxes of its devices one by one, and every mesh gets the same bits."""
     found = seen_by(alone, "saved", 0)
@@ -51,7 +51,7 @@ def test_four_devices_of_one_process_need_no_service(alone: Path, seen_by: Any) 
     assert seen_by(alone, "series", 0)["same"] == [True, True]
 
 
-@pytest.mark.clause("DW-34", "W-13")
+@pytest.mark.clause("DW-34@c47bc1", "W-13@322181")
 def test_uneven_chunks_of_others_are_read(loads: dict[str, Any]) -> None:
     """A variable in chunks of 5 and 3 rows comes to four devices with 2 rows each, and so do complex numbers."""
     assert loads["same"] == [True, True]

@@ -37,7 +37,7 @@ def seen(together: Path, seen_by: Any) -> Any:
     return lambda scenario: [seen_by(together, scenario, rank) for rank in RANKS]
 
 
-@pytest.mark.clause("DW-5")
+@pytest.mark.clause("DW-5@5f92e6")
 def test_all_get_the_identity_of_a_valid_artifact(seen: Any, together: Path) -> None:
     """Both processes get the identity of the one artifact, which verifies."""
     one, two = seen("saved")
@@ -47,7 +47,7 @@ def test_all_get_the_identity_of_a_valid_artifact(seen: Any, together: Path) -> 
     assert etui.verify(together / "tree").tensors
 
 
-@pytest.mark.clause("DW-30", "DW-4")
+@pytest.mark.clause("DW-30@3ab3fd", "DW-4@8f57b8")
 def test_each_box_is_stored_once_by_a_process_that_has_it(together: Path) -> None:
     """The chunks are the boxes of the shardings, none twice, and both processes wrote some."""
     with etui.open(together / "tree") as model:
@@ -68,7 +68,7 @@ def test_each_box_is_stored_once_by_a_process_that_has_it(together: Path) -> Non
     assert parts == ["weights-00001-of-00002.safetensors", "weights-00002-of-00002.safetensors"]
 
 
-@pytest.mark.clause("DW-34")
+@pytest.mark.clause("DW-34@c47bc1")
 @pytest.mark.parametrize("mesh", ["again", "mesh (1, 4)", "mesh (4, 1)"])
 def test_every_mesh_gets_the_same_bits(seen: Any, mesh: str) -> None:
     """Each box on each device is bit for bit what was saved, under the mesh of the save and under others."""
@@ -86,7 +86,7 @@ def test_the_shardings_are_those_that_were_asked_for(seen: Any) -> None:
             assert process[f"spec {mesh}"] == ["P('rows', 'columns')", "P('rows',)", "P('columns',)", "P()"]
 
 
-@pytest.mark.clause("DW-34", "JX-58")
+@pytest.mark.clause("DW-34@c47bc1", "JX-58@d674e3")
 def test_the_state_of_the_optimizer_moves_to_another_mesh(seen: Any, together: Path) -> None:
     """Slots are spread as the parameters of the new mesh are, with the same bits and counters."""
     for process in seen("saved"):
@@ -99,7 +99,7 @@ def test_the_state_of_the_optimizer_moves_to_another_mesh(seen: Any, together: P
         assert len(adam.slots["params/kernel"]["momentum"].pieces) == 4
 
 
-@pytest.mark.clause("DW-34", "W-13")
+@pytest.mark.clause("DW-34@c47bc1", "W-13@322181")
 def test_a_process_reads_the_chunks_that_it_needs(seen: Any) -> None:
     """Under rows, the first process touches the upper chunks alone, and the second the lower ones."""
     first, second = seen("reads")
@@ -126,7 +126,7 @@ def test_one_process_with_one_device_reads_all_of_it(together: Path) -> None:
         assert (model.state.counters, model.state.user) == ({"epoch": 2}, {"note": "x"})
 
 
-@pytest.mark.clause("DW-34", "DW-9", "CS-10")
+@pytest.mark.clause("DW-34@c47bc1", "DW-9@754e6a", "CS-10@6be6e2")
 def test_steps_of_a_series_are_saved_together(seen: Any, together: Path) -> None:
     """Each process stores its objects of a step, what did not change is stored once, and any mesh reads the latest."""
     one, two = seen("series")
@@ -156,7 +156,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.clause("DW-31", "DW-32", "DW-33")
+@pytest.mark.clause("DW-31@723b9a", "DW-32@b6eddb", "DW-33@31291e")
 @pytest.mark.parametrize("case", REFUSED)
 def test_nobody_saves_what_one_refuses(seen: Any, case: str) -> None:
     """A difference between the processes, or a fault of one, is an error of both, which names it."""
@@ -167,7 +167,7 @@ def test_nobody_saves_what_one_refuses(seen: Any, case: str) -> None:
     assert named in two[case][1]
 
 
-@pytest.mark.clause("DW-32", "DW-33")
+@pytest.mark.clause("DW-32@b6eddb", "DW-33@31291e")
 def test_an_exception_in_one_process_reaches_the_others(seen: Any) -> None:
     """What a process raises while it writes is its own error, and told to the coordinator."""
     one, two = seen("refused")
@@ -176,7 +176,7 @@ def test_an_exception_in_one_process_reaches_the_others(seen: Any) -> None:
     assert two["broken"] == ["raised", "the disk of this process is gone"]
 
 
-@pytest.mark.clause("DW-7", "DW-32")
+@pytest.mark.clause("DW-7@97de70", "DW-32@b6eddb")
 def test_a_process_that_never_comes_is_not_awaited_for_ever(seen: Any, together: Path) -> None:
     """The coordinator gives up after the time-out, and what was at the target before is whole; nothing is left."""
     one, two = seen("refused")
@@ -198,7 +198,7 @@ def test_a_tree_of_several_processes_is_none_of_one(seen: Any, together: Path) -
         assert not (together / f"plain-{rank}").exists()
 
 
-@pytest.mark.clause("DW-7", "DW-32")
+@pytest.mark.clause("DW-7@97de70", "DW-32@b6eddb")
 @pytest.mark.parametrize("case", ["1 planned earlier", "1 writing earlier", "1 told later", "0 writing earlier"])
 def test_a_process_that_is_killed_leaves_a_whole_artifact(tmp_path: Path, run: Any, seen_by: Any, case: str) -> None:
     """Whoever is killed in a save over an earlier artifact: one of the two is there, and nobody hangs."""
@@ -221,7 +221,7 @@ def test_a_process_that_is_killed_leaves_a_whole_artifact(tmp_path: Path, run: A
         assert ended[1] != 0  # JAX ends a process whose coordinator is gone
 
 
-@pytest.mark.clause("DW-7", "DW-32", "CS-26")
+@pytest.mark.clause("DW-7@97de70", "DW-32@b6eddb", "CS-26@2f96b5")
 def test_a_process_that_is_killed_leaves_the_steps_of_a_series(tmp_path: Path, run: Any, seen_by: Any) -> None:
     """The step before is whole, the one that was begun is none, and what was stored of it is collected."""
     ended = run("killed", tmp_path, VICTIM="1", MOMENT="series")

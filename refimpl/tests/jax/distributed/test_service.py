@@ -66,7 +66,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Any, Service]]:
     return lambda timeout=60.0: (processes.Processes(timeout), service)
 
 
-@pytest.mark.clause("DW-33")
+@pytest.mark.clause("DW-33@31291e")
 def test_who_gives_no_sign_of_life_is_not_awaited(made: Any) -> None:
     """A process from which nothing comes counts as gone after the time-out, and the error says who and what."""
     both, service = made(60.0)
@@ -78,7 +78,7 @@ def test_who_gives_no_sign_of_life_is_not_awaited(made: Any) -> None:
     assert 2 < service.asked < 9
 
 
-@pytest.mark.clause("DW-33")
+@pytest.mark.clause("DW-33@31291e")
 def test_who_gives_signs_of_life_is_awaited(made: Any) -> None:
     """A process that writes for longer than the time-out is awaited as long as its sign of life changes."""
     both, service = made(20.0)

@@ -44,7 +44,7 @@ def told(folder: Path) -> dict[str, Any]:
     return run(folder, *TRAININGS, "odd", "failures")
 
 
-@pytest.mark.clause("DW-10", "DW-13", "DW-16")
+@pytest.mark.clause("DW-10@07ccba", "DW-13@931bda", "DW-16@d82f39")
 @pytest.mark.parametrize("size", [4, 2, 1])
 @pytest.mark.parametrize("kind", TRAININGS)
 def test_a_training_goes_on(kind: str, size: int, told: dict[str, Any]) -> None:
@@ -62,7 +62,7 @@ def test_a_training_goes_on(kind: str, size: int, told: dict[str, Any]) -> None:
         assert [one["losses"] for one in own] == uninterrupted
 
 
-@pytest.mark.clause("DW-8", "DW-12")
+@pytest.mark.clause("DW-8@981345", "DW-12@cf1fcb")
 @pytest.mark.parametrize("kind", TRAININGS)
 def test_it_is_an_ordinary_artifact(kind: str, told: dict[str, Any], folder: Path) -> None:
     """What four processes wrote opens by path with weights and slots, and passes full verification; so does a step."""
@@ -89,14 +89,14 @@ def test_it_is_an_ordinary_artifact(kind: str, told: dict[str, Any], folder: Pat
         assert isinstance(found.state.user["rng"], Tensor)
 
 
-@pytest.mark.clause("DW-8")
+@pytest.mark.clause("DW-8@981345")
 @pytest.mark.parametrize("kind", TRAININGS)
 def test_one_process_goes_on_without_dcp(kind: str, told: dict[str, Any]) -> None:
     """`load_into` restores module and optimizer, and the losses are those of a resume as one process by DCP's files."""
     assert told[kind]["alone"] == [{"losses": told[kind]["own as 1"][0]["losses"]}]
 
 
-@pytest.mark.clause("DW-3", "DW-4", "DW-16")
+@pytest.mark.clause("DW-3@fcf9c0", "DW-4@8f57b8", "DW-16@d82f39")
 @pytest.mark.parametrize("size", [2, 1])
 def test_odd_layouts(size: int, told: dict[str, Any]) -> None:
     """Uneven and empty shards, copies, grids, stages, odd strides and dtypes come back bit for bit in other layouts."""
@@ -106,7 +106,7 @@ def test_odd_layouts(size: int, told: dict[str, Any]) -> None:
     assert found == [expected] * size
 
 
-@pytest.mark.clause("DW-3", "DW-4")
+@pytest.mark.clause("DW-3@fcf9c0", "DW-4@8f57b8")
 @pytest.mark.usefixtures("told")
 def test_processes_that_have_nothing(folder: Path) -> None:
     """Where three of four processes have no element, there is one data part, without a number."""
@@ -116,7 +116,7 @@ def test_processes_that_have_nothing(folder: Path) -> None:
     etui.verify(folder / "odd" / "etui")
 
 
-@pytest.mark.clause("DW-6", "DW-7")
+@pytest.mark.clause("DW-6@a7c07d", "DW-7@97de70")
 def test_a_process_that_fails(told: dict[str, Any], folder: Path) -> None:
     """All processes are told what one of them met, nothing is left behind, and the next save works."""
     for rank, one in enumerate(told["failures"]):
@@ -132,7 +132,7 @@ def test_a_process_that_fails(told: dict[str, Any], folder: Path) -> None:
     assert [path.name for path in (folder / "failures").glob("*etui*")] == ["etui"]
 
 
-@pytest.mark.clause("DW-5", "DW-7", "DW-9")
+@pytest.mark.clause("DW-5@5f92e6", "DW-7@97de70", "DW-9@754e6a")
 def test_a_process_that_is_killed(tmp_path: Path) -> None:
     """At 30 moments one of four processes is killed: the earlier artifact or the new one stands; no step is lost."""
     found = run(tmp_path, "kills")["kills"]
