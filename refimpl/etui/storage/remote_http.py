@@ -8,8 +8,6 @@ the whole file, which is then kept in a temporary one. What the caller gave for 
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ from typing import Any
 
 from etui.errors import error, without_secrets
 from etui.storage.remote_failures import ShortReadError
-from etui.storage.remote_spool import filling, nameless, source_of
+from etui.storage.remote_spool import filling, nameless, room, source_of
 from etui.storage.sources import FileSource
 
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
@@ -205,9 +203,9 @@ class WebFiles:
         if size is None or response.headers.get("Content-Encoding", "identity") != "identity":
             found = "a whole file of unknown size in place of a range"
             raise error("remote-ranges", where=without_secrets(url), found=found)
-        room = shutil.disk_usage(tempfile.gettempdir()).free
-        if size > min(_MOST_WHOLE_BYTES, room):
-            found = f"a whole file of {size} bytes in place of a range, and room for {min(_MOST_WHOLE_BYTES, room)}"
+        most = min(_MOST_WHOLE_BYTES, room())
+        if size > most:
+            found = f"a whole file of {size} bytes in place of a range, and room for {most}"
             raise error("remote-ranges", where=without_secrets(url), found=found)
         self._note(url, response, size)
         file = nameless()

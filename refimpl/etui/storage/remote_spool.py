@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
@@ -65,6 +66,12 @@ def nameless() -> IO[bytes]:
     """A file without a name."""
     with storage_errors(tempfile.gettempdir()):
         return tempfile.TemporaryFile(prefix="etui-")
+
+
+def room() -> int:
+    """The bytes that there is room for in such files."""
+    with storage_errors(tempfile.gettempdir()):
+        return shutil.disk_usage(tempfile.gettempdir()).free
 
 
 def source_of(file: IO[bytes], where: str) -> FileSource:

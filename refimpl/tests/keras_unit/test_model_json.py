@@ -13,7 +13,7 @@ import etui
 from etui import bridges, conversion
 from etui.bridges.keras import model_json
 from etui.bridges.keras.patches import same
-from etui.limits import Limits
+from etui.limits import DEFAULT_LIMITS, Limits
 from etui.report import Report
 
 KERAS_1 = {
@@ -397,3 +397,38 @@ def test_yaml_that_is_no_utf_8_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("yaml")
     (tmp_path / "model.yaml").write_bytes(b"class_name: \xff\nconfig: {}\n")
     assert refusal(tmp_path / "model.yaml") == "keras-yaml"
+
+
+@pytest.mark.library
+def test_a_model_of_keras_3_without_modules_keeps_its_version(tmp_path: Path) -> None:
+    """A config that only its version says to be of Keras 3 is one again when it was written and read."""
+    layer = {"class_name": "Dense", "config": {"activation": "relu"}}
+    tree = {"class_name": "Sequential", "config": {"name": "s", "layers": [layer]}, "keras_version": "3.2.4"}
+    (tmp_path / "a.json").write_text(json.dumps(tree))
+    with model_json.read(tmp_path / "a.json", Report(), limits=DEFAULT_LIMITS, native=False) as model:
+        model_json.write(model, tmp_path / "b.json", Report(), strict=False, limits=DEFAULT_LIMITS)
+    assert json.loads((tmp_path / "b.json").read_text()) == tree
+    with model_json.read(tmp_path / "b.json", Report(), limits=DEFAULT_LIMITS, native=False) as again:
+        assert again.config == model.config
+
+
+@pytest.mark.library
+def test_a_layer_without_calls_is_written_as_one_that_is_never_called(tmp_path: Path) -> None:
+    """A layer of a graph that lacks its list of calls is read, and what is written of it is read again."""
+    layers = [
+        {
+            "class_name": "InputLayer",
+            "config": {"batch_input_shape": [None, 3], "name": "a"},
+            "name": "a",
+            "inbound_nodes": [],
+        },
+        {"class_name": "ReLU", "config": {"name": "b"}, "name": "b"},
+    ]
+    config = {"name": "m", "layers": layers, "input_layers": [["a", 0, 0]], "output_layers": [["a", 0, 0]]}
+    (tmp_path / "a.json").write_text(
+        json.dumps({"class_name": "Functional", "config": config, "keras_version": "2.15.0"})
+    )
+    with model_json.read(tmp_path / "a.json", Report(), limits=DEFAULT_LIMITS, native=False) as model:
+        model_json.write(model, tmp_path / "b.json", Report(), strict=False, limits=DEFAULT_LIMITS)
+    with model_json.read(tmp_path / "b.json", Report(), limits=DEFAULT_LIMITS, native=False) as again:
+        assert again.config == model.config

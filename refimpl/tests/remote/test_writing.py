@@ -15,9 +15,11 @@ import fsspec
 import pytest
 
 import etui
+from etui import artifact
+from etui.checkpoints import Series
 from etui.errors import EtuiError
 from etui.model import Model
-from etui.storage import remote_store, remote_writing
+from etui.storage import create_artifact, remote_store, remote_writing
 from etui.storage.part_names import MANIFEST
 from etui.testing.equality import same
 from etui.testing.servers import S3, Asked
@@ -86,7 +88,7 @@ def test_a_part_that_the_store_refuses_for_a_moment_is_sent_again(s3: S3, small_
 SAVE = """
 import sys, json, numpy as np, etui
 from fsspec.config import conf
-from etui.storage import remote_store, remote_writing
+from etui.storage import create_artifact, remote_store, remote_writing
 remote_store.PART_BYTES, remote_writing._SMALL_BYTES = {part}, 1024
 conf["s3"] = json.loads(sys.argv[1])
 weights = etui.Weights()
@@ -211,7 +213,7 @@ def write_late(url: str, writer: Any, model: Model, shard_size: int | None = Non
 
     def act() -> None:
         with writer:
-            etui.artifact.write(model, writer, shard_size=shard_size)
+            artifact.write(model, writer, shard_size=shard_size)
             writer.commit()
 
     with pytest.raises(EtuiError) as refusal:
@@ -225,7 +227,7 @@ def test_a_writer_that_began_before_another_ended_touches_nothing_of_it(
     two: str, build: Build, shard_size: int | None
 ) -> None:
     """Its first part of the same name is refused, and it removes what it has put, and nothing else."""
-    late, model = etui.storage.create_artifact(two), build(3, 100)
+    late, model = create_artifact(two), build(3, 100)
     etui.save(model, two)
     before = contents(two)
     assert write_late(two, late, build(3, 100, seed=1), shard_size) == "remote-busy"
@@ -237,9 +239,11 @@ def test_a_writer_that_began_before_another_ended_touches_nothing_of_it(
 def test_a_writer_that_fails_midway_leaves_the_parts_of_another(two: str, build: Build) -> None:
     """Of two uploads at once, the one that is given up removes its own parts, and the other one goes on."""
     model = build(3, 100)
-    with etui.storage.create_artifact(two) as first:
-        late = etui.storage.create_artifact(two)
-        etui.artifact.write(model, first)
+    with create_artifact(two) as first:
+        late = create_artifact(two)
+        artifact.write(model, first)
+        while len(files(two)) < 2:
+            time.sleep(0.01)  # its parts are on their way
         with late:
             late.write("weights-00001-of-00001.safetensors", "data", 8, [b"12345678"])
             late.write("weights.json", "weights", 1, [b"1"])
@@ -282,8 +286,8 @@ def test_a_manifest_comes_only_if_all_parts_are_as_they_were_put(
     """A part that another has removed or replaced, or one that is none of this artifact's, ends the save."""
     url = f"{base}/changed/"
     fs, path = fsspec.core.url_to_fs(url)
-    with etui.storage.create_artifact(url) as writer:
-        etui.artifact.write(build(2, 100), writer)
+    with create_artifact(url) as writer:
+        artifact.write(build(2, 100), writer)
         check = remote_writing.RemoteDirectoryWriter._check_parts
 
         def changed(self: remote_writing.RemoteDirectoryWriter) -> None:
@@ -329,7 +333,7 @@ def test_the_parts_of_an_upload_that_may_go_on_are_not_touched(
     assert refusal.value.code == "remote-busy"
     assert files(url) == set(ages)
     ages["weights.json.etui-0123abcd.tmp"] = day + 60
-    with etui.storage.create_artifact(url):
+    with create_artifact(url):
         assert files(url) == set()
     etui.save(build(1, 10), url)
     assert files(url) == {MANIFEST, "weights.json", "weights.safetensors"}
@@ -355,9 +359,9 @@ def test_a_commit_whose_answer_was_lost_is_one(
         etui.save(model, f"{memory}/model/")
         assert read(f"{memory}/model/", model)
     else:
-        series = etui.checkpoints.Series(f"{memory}/series")
+        series = Series(f"{memory}/series")
         series.save(model, 7)
-        assert [step.number for step in etui.checkpoints.Series(f"{memory}/series").steps()] == [7]
+        assert [step.number for step in Series(f"{memory}/series").steps()] == [7]
         with pytest.raises(EtuiError) as refusal:
             series.save(build(1, 10, seed=1), 7)
         assert refusal.value.code == "series-exists"

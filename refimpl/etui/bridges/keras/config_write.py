@@ -151,9 +151,9 @@ class ConfigWriter:
         """Keep the inbound nodes and ends for which the graph does not give back what Keras wrote."""
         inbound = self._inbound(module, graph)
         kept = {
-            child.name: layer.get("inbound_nodes")
+            child.name: layer.get("inbound_nodes", [])
             for child, layer in zip(module.modules, layers, strict=True)
-            if not same(inbound[child.name], layer.get("inbound_nodes"))
+            if not same(inbound[child.name], layer.get("inbound_nodes", []))
         }
         if kept:
             keep(module, "inbound_nodes", kept)

@@ -200,10 +200,12 @@ def write(
 
 def _written(writing: Writing) -> dict[str, Json]:
     tree = writing.config()
+    version = residue(writing.model_config.model).get("metadata", {}).get("keras_version")
     if writing.dialect == "keras":
-        return tree
+        # Where no module says that it is of Keras 3, its version does.
+        newer = isinstance(version, str) and version.startswith("3.")
+        return tree | {"keras_version": version} if newer and dialect_of(tree) != "keras" else tree
     # tf_keras writes how a model was compiled to whole models alone.
     tree = {key: value for key, value in tree.items() if key != "compile_config"}
-    version = residue(writing.model_config.model).get("metadata", {}).get("keras_version")
     known = isinstance(version, str) and version.startswith("2.")
     return tree | (_TF_KERAS_ABOUT | {"keras_version": version} if known else _TF_KERAS_ABOUT)
