@@ -11,11 +11,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from etui.errors import error, shown
+from etui.errors import InvalidError, error, shown
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.storage.base import ByteSource, Form
 from etui.storage.failures import storage_errors, storage_failure
 from etui.storage.memory import missing
+from etui.storage.objects import MARK
 from etui.storage.open_files import OpenFiles, most_open
 from etui.storage.part_names import MANIFEST, check_part_name, check_part_names
 from etui.storage.sources import FileSource
@@ -23,6 +24,8 @@ from etui.storage.transaction import FolderTransaction, create_file, make_folder
 from etui.storage.writing import CheckedWriter, Content
 
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOUND = "a series of checkpoints"
+_HINT = "Open one of its steps, by etui.checkpoints.Series, or export it, by `etui checkpoints export`."
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -46,6 +49,14 @@ class DirectoryReader:
             self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             self._status(MANIFEST)
+        except InvalidError as cause:
+            series = os.access(MARK, os.F_OK, dir_fd=self._descriptor)
+            self.close()
+            if not series:
+                raise
+            raise error(
+                "manifest-missing", where=self.location, found="a series of checkpoints", hint=_SERIES
+            ) from cause
         except BaseException:
             self.close()
             raise

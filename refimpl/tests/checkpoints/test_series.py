@@ -21,7 +21,7 @@ from etui import digest
 from etui.checkpoints import Retention, Series, data_objects, layouts
 from etui.checkpoints.step_reader import StepReader
 from etui.containers.tensors import Tensor
-from etui.errors import EtuiError, IntegrityError, UsageError
+from etui.errors import EtuiError, IntegrityError, InvalidError, UsageError
 from etui.testing import samples
 from etui.testing.equality import same
 
@@ -60,6 +60,16 @@ def code_of(action: Any, *arguments: Any, **named: Any) -> str:
     with pytest.raises(EtuiError) as caught:
         action(*arguments, **named)
     return caught.value.code
+
+
+@pytest.mark.library
+def test_a_series_that_is_opened_as_an_artifact_is_told_apart(tmp_path: Path) -> None:
+    """Where an artifact is expected and a series is, the error says so and names what opens its steps."""
+    Series(tmp_path / "run")
+    with pytest.raises(InvalidError, match="a series of checkpoints") as caught:
+        etui.open(tmp_path / "run")
+    assert caught.value.code == "manifest-missing"
+    assert "etui checkpoints export" in str(caught.value)
 
 
 @pytest.mark.clause("CS-23@713056", "CS-7@7e7865")
