@@ -7,15 +7,14 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from etui import artifact
-from etui.checkpoints import records
+from etui.checkpoints import layouts, records
 from etui.checkpoints.data_objects import Known
 from etui.checkpoints.known import known_of
-from etui.checkpoints.places import Plans, Written
+from etui.checkpoints.places import Plans, Written, WrittenPart
 from etui.checkpoints.records import Record
 from etui.checkpoints.series import Series
 from etui.checkpoints.step_writer import StepWriter
@@ -77,8 +76,8 @@ class SeriesPlace:
 
     def to_json(self) -> dict[str, Any]:
         """See `Place.to_json`."""
-        location = self._store.location
-        return {"series": location if "://" in location else str(Path(location).resolve())}
+        # A path may have been given below a working folder that is another one by now, or for the others.
+        return {"series": str(getattr(self._store, "root", self._store.location))}
 
     def parts_writer(self) -> RankWriter:
         """See `Place.parts_writer`."""
@@ -91,7 +90,7 @@ class SeriesPlace:
 
     def commit(self, model: Model, plans: Plans, written: Written, limits: Limits = DEFAULT_LIMITS) -> str:
         """See `Place.commit`."""
-        record, series = self._record, self._series
+        (record, self._record), series = (self._record, None), self._series
         if record is None or series is None:
             raise error(
                 "distributed-misuse", where=self._store.location, found="a commit by another than the coordinator"
@@ -106,7 +105,6 @@ class SeriesPlace:
             writer.written = written
             identity = artifact.write(model, writer, plans=plans, limits=limits)
             writer.commit()
-        self._record = None
         series.retire(record.step)
         return identity
 
@@ -161,8 +159,33 @@ class _Committing(StepWriter):
         for name in sorted(data.shards):
             self._check(name, "data")
             self._written += 1
-            self._layouts[name] = laid[made_as[name]]
+            self._layouts[name] = laid.get(made_as[name], "")
+            self._look_at(made_as[name], self._layouts[name], self.written.parts[name])
         return self.written.of(data)
+
+    def _look_at(self, part: str, layout: str, said: WrittenPart) -> None:
+        """Refuse a data part that the process that said so did not store.
+
+        Raises:
+            IntegrityError: ``part-missing``, ``part-size``.
+        """
+        where = f"{self.location}, {part}"
+        if not layout:
+            raise error("part-missing", where=where, found="no layout")
+        needed = {layout: 0, said.header_digest: said.header_size}
+        if self._store.size_of(layout) is not None:
+            source = self._store.source(layout)
+            content = layouts.decode(source.read(0, source.size), part, self._limits)
+            if content.size != said.size - said.header_size:
+                found = f"{content.size} bytes in pieces, not {said.size - said.header_size}"
+                raise error("part-size", where=where, found=found)
+            needed |= dict(zip(content.objects, content.reach(), strict=True))
+        for name, least in needed.items():
+            size = self._store.size_of(name)
+            if size is None:
+                raise error("part-missing", where=where, found=f"no {name}")
+            if size < least:
+                raise error("part-size", where=where, found=f"{size} bytes, not {least}, in {name}")
 
 
 def _latest(store: ObjectStore, limits: Limits) -> Known:

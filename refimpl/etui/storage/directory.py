@@ -24,6 +24,7 @@ from etui.storage.transaction import FolderTransaction, create_file, make_folder
 from etui.storage.writing import CheckedWriter, Content
 
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# Where a series of checkpoints is in the place of an artifact.
 _FOUND = "a series of checkpoints"
 _HINT = "Open one of its steps, by etui.checkpoints.Series, or export it, by `etui checkpoints export`."
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -54,9 +55,7 @@ class DirectoryReader:
             self.close()
             if not series:
                 raise
-            raise error(
-                "manifest-missing", where=self.location, found="a series of checkpoints", hint=_SERIES
-            ) from cause
+            raise error("manifest-missing", where=self.location, found=_FOUND, hint=_HINT) from cause
         except BaseException:
             self.close()
             raise

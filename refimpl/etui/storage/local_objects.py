@@ -86,6 +86,11 @@ class LocalObjects:
             raise error("series-form", where=self.location, found=f"no {MARK}")
         check_mark(mark, self.location)
 
+    @property
+    def root(self) -> Path:
+        """The folder, wherever the process works by now; `location` is as the caller named it."""
+        return self._root
+
     def size_of(self, name: str) -> int | None:
         """The size of an object in bytes; `None` if it is not there."""
         status = self._status_of(name)
@@ -294,9 +299,9 @@ class LocalObjects:
         with self._guard:
             if folder in self._ready:
                 return
-            made = self._root
-            for name in folder.relative_to(self._root).parts:
-                made /= name
+            for made in reversed([folder, *folder.parents[: len(folder.relative_to(self._root).parts) - 1]]):
+                if made in self._ready:
+                    continue
                 try:
                     make_folder(made)
                 except FileExistsError:
@@ -304,8 +309,8 @@ class LocalObjects:
                         raise link_error(made) from None
                 else:
                     self._unflushed.add(made.parent)
+                self._ready.add(made)
             clear(within(folder))
-            self._ready.add(folder)
 
     def _shards(self) -> list[str]:
         """The folders of objects, by their names below the series."""

@@ -199,12 +199,20 @@ class DistributedWriter(StorageWriter):
         skip = [box for box in own.boxes(rank) if indices[box.role, box.stored][0] in owners]
         place = self._place if self._place is not None else place_of(told["place"], self._limits)
 
-        def fetch(box: Box) -> Array:
+        def tensor_of(box: Box) -> torch.Tensor:
             tensor = planner.resolve_data(items[indices[box.role, box.stored]])
             assert isinstance(tensor, torch.Tensor)  # noqa: S101  boxes are of tensors alone
+            return tensor.detach()
+
+        def resident(box: Box) -> bool:
+            tensor = tensor_of(box)
+            return tensor.device.type == "cpu" and tensor.is_contiguous() and not (tensor.is_conj() or tensor.is_neg())
+
+        def fetch(box: Box) -> Array:
+            tensor = tensor_of(box)
             return view_of(torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor)
 
-        result = write_rank(own, rank, fetch, place, self._progress, skip=skip)
+        result = write_rank(own, rank, fetch, place, self._progress, skip=skip, resident=resident)
         size = sum(part.size for part in result.parts.values())
         told = {"result": result, "values": values, "owners": dict(owners.values())}
         done: Future[list[WriteResult]] = Future()
