@@ -10,7 +10,7 @@ order turns from round to round. Before each measurement the device is given tim
 - `FileSystemWriter`: DCP's own files, one for each rank, with pickled metadata. No digests.
 - `HuggingFaceStorageWriter`: safetensors, each rank its shard (`save_distributed`). No digests, and tensors alone.
 - `etui folder`: `etui.torch.DistributedWriter`. SHA-256 of every tensor; verified when loading.
-- `etui series`: the same as a step of a series in which nothing is the same as before.
+- `etui series`: the same as a step of one series for all rounds, in which nothing is the same as before.
 
 All flush to the device (`fsync`) unless `--no-fsync` is given, which makes the call do nothing for all. `wall` is
 from a barrier to the return of `dcp.save` on the last rank, `CPU` the sum over all processes. Each ratio is the median
@@ -40,7 +40,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor, Shard
 
 import etui
-from etui.checkpoints import Series
+from etui.checkpoints import Retention, Series
 
 OWN, HUB, FOLDER, SERIES = "FileSystemWriter", "HuggingFaceStorageWriter", "etui folder", "etui series"
 CANDIDATES = (OWN, HUB, FOLDER, SERIES)
@@ -93,7 +93,7 @@ def storages(name: str, folder: Path, step: int) -> tuple[Callable[[], Any], Cal
         )
     if name == FOLDER:
         return lambda: etui.torch.DistributedWriter(place), lambda: etui.torch.DistributedReader(place)
-    series = str(folder / "series")
+    series = str(folder.parent / "series")
     return (
         lambda: etui.torch.DistributedWriter(series, step=step),
         lambda: etui.torch.DistributedReader(Series(series)[step]),
@@ -144,6 +144,9 @@ def rank_main(rank: int, world: int, folder: str, options: argparse.Namespace) -
             dist.barrier()
             if rank == 0:
                 shutil.rmtree(place, ignore_errors=True)
+                if name == SERIES:
+                    series = Series(Path(folder, "series"))
+                    series.prune(Retention(last=1))
             dist.barrier()
     if rank == 0:
         Path(folder, "result.json").write_text(json.dumps(found))

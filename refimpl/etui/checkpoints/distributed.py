@@ -230,7 +230,7 @@ def write_rank(
         place: where, the same for all.
         progress: called as (part name, bytes done, bytes in all) of this process.
         skip: boxes not to write, since the skeleton at the commit will not have their tensors.
-        resident: whether `fetch` gives a box's elements where they are, so that they take no memory of their own and
+        resident: of a box with elements, whether `fetch` gives them where they are, so that they take no memory and
             many may wait to be written.
 
     Raises:
@@ -238,10 +238,10 @@ def write_rank(
         StorageError: ``storage-failed``.
     """
     planned: dict[str, DataPlan] = {}
-    for name, part in plan.by_name.items():
+    for name, part in plan.for_rank(rank).by_name.items():
         pairs = [pair for pair in zip(part.boxes, part.dtypes, strict=True) if pair[0] not in skip]
-        if part.rank == rank and pairs:
-            items = [_item(box, dtype, _fetched(box, dtype, fetch, resident=resident(box))) for box, dtype in pairs]
+        items = [_item(box, dtype, _fetched(box, dtype, fetch, resident)) for box, dtype in pairs]
+        if items:
             planned[name] = DataPlan({name: items})
     total = sum(one.nbytes for one in planned.values())
     done = 0
@@ -261,13 +261,15 @@ def _item(box: Box, dtype: str, source: Lazy) -> Item:
     return Item(box.name, box.stored, dtype, Piece(box.offset, box.shape, source), size)
 
 
-def _fetched(box: Box, dtype: str, fetch: Callable[[Box], Array], *, resident: bool = False) -> Lazy:
+def _fetched(
+    box: Box, dtype: str, fetch: Callable[[Box], Array], resident: Callable[[Box], bool] = lambda _: False
+) -> Lazy:
     """The elements of a box when they are asked for."""
-    load: Callable[[], Array] = partial(fetch, box)
-    if 0 in box.shape:
-        load = partial(np.empty, box.shape, dtypes.by_name(dtype, "").numpy)
     # The framework's memory does not change during a save, and is not copied for it.
-    return Lazy(dtype, box.shape, load, fixed=True, view=load if resident else None)
+    if 0 in box.shape:
+        return Lazy(dtype, box.shape, partial(np.empty, box.shape, dtypes.by_name(dtype, "").numpy), fixed=True)
+    load: Callable[[], Array] = partial(fetch, box)
+    return Lazy(dtype, box.shape, load, fixed=True, view=load if resident(box) else None)
 
 
 def commit(

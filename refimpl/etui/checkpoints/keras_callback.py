@@ -151,13 +151,14 @@ class SeriesCheckpoint(FitCallback):
         new = max(0, batch + 1 - self._batches)
         self._batches += new
         self._since += new
-        if self._requested() or (self.save_freq != EPOCH and self._since >= int(self.save_freq)):
+        asked = self._requested()  # once: a signal that comes later than this is for the next batch
+        if asked or (self.save_freq != EPOCH and self._since >= int(self.save_freq)):
             self._since = 0
             done = self._batches + (self._begun[1] if self._begun[0] == self._epoch else 0)
             steps = self.params.get("steps")
             whole = steps is not None and self._batches >= steps
             self._save({EPOCH: self._epoch + 1, BATCH: 0} if whole else {EPOCH: self._epoch, BATCH: done}, logs or {})
-        if self._requested():
+        if asked:
             self._stop()
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:

@@ -36,20 +36,21 @@ if latest is not None:
         etui.torch.load_into(model, optimizer, stored)
         torch.set_rng_state(torch.from_numpy(np.array(stored.state.user["rng"].numpy())))
     first = latest.number
-print(f"goes on from step {first}" if first else "begins", flush=True)
 
 # Handlers of SIGTERM and Ctrl-C are set within the block. The first signal is noted; a second one ends the process.
 with AsyncSaver(series) as saver, Preemption() as preemption:
+    print(f"goes on from step {first}" if first else "begins", flush=True)
     for step in range(first, options.steps):
         x = torch.from_numpy(np.random.default_rng(step).normal(size=(16, 8)).astype(np.float32))
         optimizer.zero_grad()
         torch.nn.functional.mse_loss(model(x), x.sum(1, keepdim=True)).backward()
         optimizer.step()
         time.sleep(options.pause)
-        if preemption.requested or (step + 1) % EVERY == 0 or step + 1 == options.steps:
+        asked = preemption.requested  # once: a signal that comes later than this is for the next step
+        if asked or (step + 1) % EVERY == 0 or step + 1 == options.steps:
             rng = etui.Tensor.of(torch.get_rng_state().numpy())
             saver.save(etui.torch.capture(model, optimizer, user={"rng": rng}), step + 1)
-        if preemption.requested:
+        if asked:
             break
 # Here the step is written: the saver waited for it when its block was left.
 if preemption.signal is not None:

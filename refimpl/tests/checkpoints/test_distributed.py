@@ -7,12 +7,14 @@ import pickle
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
 import pytest
 
 import etui
+from etui.checkpoints import data_objects
 from etui.checkpoints.distributed import (
     Box,
     FolderPlace,
@@ -34,6 +36,7 @@ from etui.containers.weights import Weights
 from etui.error_codes import ERROR_CODES
 from etui.errors import error
 from etui.limits import DEFAULT_LIMITS
+from etui.storage.local_objects import LocalObjects
 from etui.storage.transaction import clean
 
 RNG = np.random.default_rng(20267)
@@ -467,6 +470,104 @@ def test_a_step_that_is_not_committed(tmp_path: Path) -> None:
     assert series.collect().objects > 0
     assert {one.digest for one in series.store.objects()} == kept
     series.verify()
+
+
+@pytest.mark.clause("DW-6@a7c07d")
+@pytest.mark.parametrize("fault", ["part-missing", "part-size", "no layout", "another layout"])
+def test_an_object_that_is_not_as_it_was_said(fault: str, tmp_path: Path) -> None:
+    """A layout or an object that is gone, cut short or another one is found by the commit, and no step is made."""
+    series = Series(tmp_path / "series")
+    identity = save_step(series, 3)
+    plan, place = GlobalPlan.of(skeleton(), boxes()), SeriesPlace.begin(series, 4)
+    results = write_all(plan, place)
+    part = "weights-00003-of-00003.safetensors"
+    tree = through_json(next(one for one in results if part in one.parts))
+    layout = tree["extra"][part]
+    store = series.store
+    content = json.loads(bytes(store.source(layout).view(0, store.source(layout).size)))
+    (name,) = content["objects"]
+    if fault == "part-missing":
+        store.remove(name)
+    elif fault == "part-size":
+        path = tmp_path / "series" / "objects" / "sha256" / name[7:9] / name[9:]
+        path.write_bytes(path.read_bytes()[:-1])
+    elif fault == "no layout":
+        store.remove(layout)
+    else:
+        first = next(one for one in results if one.rank == 0)
+        tree["extra"][part] = first.extra["weights-00001-of-00003.safetensors"]
+        results = [*_without(results, tree["rank"]), RankResult.from_json(tree)]
+    with pytest.raises(etui.IntegrityError) as caught:
+        commit(plan, skeleton(), results, place)
+    assert caught.value.code == {"no layout": "part-missing", "another layout": "part-size"}.get(fault, fault)
+    assert [(step.number, step.identity) for step in series.steps()] == [(3, identity)]
+    with pytest.raises(etui.UsageError) as again:  # the lock is gone, too
+        commit(plan, skeleton(), results, place)
+    assert again.value.code == "distributed-misuse"
+
+
+@pytest.mark.library
+def test_a_series_stays_where_it_was_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the others are told of a series by a relative path is its place, wherever the coordinator works by then."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    series = Series("series")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    identity = save_step(series, 1)
+    assert Series(tmp_path / "series", create=False)[1].identity == identity
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.library
+@pytest.mark.parametrize("resident", [True, False])
+def test_large_tensors_of_a_step_wait_for_none_that_lie_in_memory(
+    resident: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All tensors that lie in memory are handed over before the first is stored; of those that are made, few are."""
+    monkeypatch.setattr(data_objects, "_MADE_BYTES", 1)
+    names = [f"w{number}" for number in range(6)]
+    shape = (data_objects.OBJECT_BYTES // 4,)
+    large = etui.Model(weights=Weights())
+    assert large.weights is not None
+    for name in names:
+        large.weights.add(name, absent("float32", shape), role="kernel")
+    plan = GlobalPlan.of(large, [Box("weights", name, None, shape, 0) for name in names])
+    arrays = {name: np.full(shape, number, np.float32) for number, name in enumerate(names)}
+    asked: list[str] = []
+    most: list[int] = []
+    stored: list[int] = []
+    done: list[str] = []
+    opened = Event()
+    put = LocalObjects.put
+
+    def waiting(self: LocalObjects, name: str, size: int, buffers: Any) -> None:
+        if size >= data_objects.OBJECT_BYTES:
+            most.append(len(asked))
+            opened.wait(10 if resident else 0)
+        put(self, name, size, buffers)
+        done.append(name)
+
+    def fetched(box: Box) -> Any:
+        asked.append(box.name)
+        if len(set(asked)) == len(names):
+            stored.append(len(done))
+            opened.set()
+        return arrays[box.name]
+
+    monkeypatch.setattr(LocalObjects, "put", waiting)
+    place = SeriesPlace.begin(tmp_path / "series", 1)
+    result = write_rank(plan, 0, fetched, place, resident=lambda _: resident)
+    assert len(most) == len(names)
+    if resident:
+        assert stored[0] == 0  # when the last one was asked for
+    else:
+        assert most == sorted(most)
+        assert most[0] <= 2
+    commit(plan, large, [result], place)
+    with Series(tmp_path / "series")[1].open() as step:
+        assert step.weights is not None
+        for name, array in arrays.items():
+            assert step.weights[name].numpy().tobytes() == array.tobytes()
 
 
 @pytest.mark.library

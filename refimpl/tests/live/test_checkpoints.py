@@ -66,6 +66,12 @@ def test_a_series_resumes_within_an_epoch(holds: Holds) -> None:
 
 
 @pytest.mark.library
+def test_a_request_that_comes_while_a_batch_ends(holds_once: Holds) -> None:
+    """A signal at any moment of the hook stops the training at a step that is saved."""
+    holds_once("a_request_that_comes_while_a_batch_ends")
+
+
+@pytest.mark.library
 def test_a_series_of_another_run_and_odd_arguments(holds_once: Holds) -> None:
     """A run does not mix its steps with those of another; a callback counts on; what cannot be meant is refused."""
     holds_once("a_series_of_another_run_and_odd_arguments")

@@ -700,6 +700,20 @@ def test_a_value_is_cast_into_another_dtype_as_dcp_casts(tmp_path: Path) -> None
 
 
 @pytest.mark.library
+def test_keys_that_one_side_alone_has(tmp_path: Path) -> None:
+    """A key that is not stored is refused, as by DCP's own reader; one that is not asked for is in the report."""
+    stored = {"a": torch.ones(2), "b": torch.ones(3), "none": torch.ones(0, 2)}
+    save({"model": stored, "epoch": 3}, tmp_path / "etui")
+    reader = load({"model": {"a": torch.zeros(2)}}, tmp_path / "etui")
+    assert [one.subject for one in reader.report.entries if one.status == "left-out"] == ["model.b", "epoch"]
+    whole = {"model": {name: torch.zeros_like(one) for name, one in stored.items()}, "epoch": 0}
+    assert [one for one in load(whole, tmp_path / "etui").report.entries if one.status == "left-out"] == []
+    for wrong in ({"c": torch.zeros(2)}, {"a": torch.zeros(3)}):
+        with pytest.raises(CheckpointException):
+            load({"model": wrong}, tmp_path / "etui")
+
+
+@pytest.mark.library
 def test_mistakes_of_the_caller(tmp_path: Path) -> None:
     """Plans that are left out, saves without collectives, and series without a step are refused."""
     from torch.distributed.checkpoint import DefaultSavePlanner

@@ -71,7 +71,8 @@ def _coordinate(
         for rank in others:
             processes.tell(f"orders/{rank}", {**orders, "plan": plan.for_rank(rank).to_json()})
             waiting.remove(rank)
-        results = [write_rank(plan.for_rank(_COORDINATOR), _COORDINATOR, spread.fetch, place, progress)]
+        own = plan.for_rank(_COORDINATOR)
+        results = [write_rank(own, _COORDINATOR, spread.fetch, place, progress, resident=spread.resident)]
         for rank in others:
             answer = _sound(processes.hear(f"result/{rank}", rank), rank)
             _check_same(answer["local"], results[0], plan, rank)
@@ -87,7 +88,8 @@ def _coordinate(
             processes.tell(_END, _failure(fault))
         raise
     processes.tell(_END, {"identity": identity})
-    processes.forget()
+    with suppress(EtuiError):  # it is saved, whatever becomes of the service
+        processes.forget()
     return identity
 
 
@@ -110,7 +112,8 @@ def _follow(processes: Processes, make: Callable[[], Model], progress: Progress 
         orders = _sound(processes.hear(f"orders/{rank}", _COORDINATOR), _COORDINATOR)
         _check_documents(orders["documents"], document_digests(model))
         plan = GlobalPlan.from_json(orders["plan"])
-        result = write_rank(plan, rank, spread.fetch, place_of(orders["place"]), progress)
+        place = place_of(orders["place"])
+        result = write_rank(plan, rank, spread.fetch, place, progress, resident=spread.resident)
         answer = {"result": result.to_json(), "local": list(spread.local_digests())}
     except BaseException as fault:
         with suppress(EtuiError):

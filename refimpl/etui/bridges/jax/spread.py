@@ -118,6 +118,13 @@ class Spread:
                 return found
         raise error("distributed-differs", where=shown(box.stored), found="a box that is on no device of this process")
 
+    def resident(self, box: Box) -> bool:
+        """Whether `fetch` gives a box where it is: on devices of the host, and not as a complex number's parts."""
+        one = self.arrays.get((box.role, box.name))
+        if one is None or len(one.array.shape) != len(one.tensor.shape):
+            return False
+        return all(device.platform == "cpu" for device in one.array.sharding.device_set)
+
     def local_digests(self) -> Iterator[tuple[str, str, str]]:
         """Role, name in the data part, and digest of each box that every process has for itself."""
         for key, tensor in self.local.items():

@@ -57,10 +57,12 @@ def paths_of(tree: Tree, *, flat: bool = False) -> dict[KeyPath, str]:
         InvalidError: ``path-collision``, two leaves of one path.
     """
     found: dict[KeyPath, str] = {}
+    taken: set[str] = set()
     for keys, _ in jax.tree_util.tree_flatten_with_path(tree)[0]:
         path = str(keys[0].key) if flat else path_of(keys)
-        if path in found.values():
+        if path in taken:
             raise error("path-collision", where="tree", found=shown(path))
+        taken.add(path)
         found[keys] = path
     return found
 

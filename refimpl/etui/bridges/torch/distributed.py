@@ -14,6 +14,7 @@ from dataclasses import replace as changed
 from typing import Any
 
 import torch
+from torch.distributed.checkpoint.default_planner import DefaultSavePlanner
 from torch.distributed.checkpoint.metadata import Metadata, MetadataIndex, StorageMeta
 from torch.distributed.checkpoint.planner import SavePlan, SavePlanner, WriteItem, WriteItemType
 from torch.distributed.checkpoint.storage import StorageWriter, WriteResult
@@ -21,6 +22,7 @@ from torch.distributed.tensor import DTensor
 from torch.futures import Future
 
 from etui.bridges.torch.arrays import view_of
+from etui.bridges.torch.distributed_faults import sendable
 from etui.bridges.torch.distributed_keys import STATE, Keys, Path, names_below, sort_keys
 from etui.bridges.torch.distributed_model import Kind, Whole, complete, skeleton
 from etui.bridges.torch.distributed_values import encode
@@ -186,6 +188,15 @@ class DistributedWriter(StorageWriter):
 
     def write_data(self, plan: SavePlan, planner: SavePlanner) -> Future[list[WriteResult]]:
         """Write a rank's data parts; they are durable when the future is done, as it is at once."""
+        with sendable(f"rank {plan.storage_data['rank']}"):
+            told = self._write(plan, planner)
+        size = sum(part.size for part in told["result"].parts.values())
+        done: Future[list[WriteResult]] = Future()
+        done.set_result([WriteResult(MetadataIndex("etui"), size, told)])
+        return done
+
+    def _write(self, plan: SavePlan, planner: SavePlanner) -> dict[str, Any]:
+        """Write them, and give what the coordinator is to know."""
         told = plan.storage_data
         own, rank = GlobalPlan.from_json(told["plan"]), told["rank"]
         indices: dict[tuple[str, str], Index] = told["indices"]
@@ -205,6 +216,8 @@ class DistributedWriter(StorageWriter):
             return tensor.detach()
 
         def resident(box: Box) -> bool:
+            if type(planner) is not DefaultSavePlanner:  # another may make what it gives
+                return False
             tensor = tensor_of(box)
             return tensor.device.type == "cpu" and tensor.is_contiguous() and not (tensor.is_conj() or tensor.is_neg())
 
@@ -213,11 +226,7 @@ class DistributedWriter(StorageWriter):
             return view_of(torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor)
 
         result = write_rank(own, rank, fetch, place, self._progress, skip=skip, resident=resident)
-        size = sum(part.size for part in result.parts.values())
-        told = {"result": result, "values": values, "owners": dict(owners.values())}
-        done: Future[list[WriteResult]] = Future()
-        done.set_result([WriteResult(MetadataIndex("etui"), size, told)])
-        return done
+        return {"result": result, "values": values, "owners": dict(owners.values())}
 
     def finish(self, metadata: Metadata, results: list[list[WriteResult]]) -> None:  # noqa: ARG002
         """Write the documents and the manifest, and put the artifact in its place; the coordinator's."""
@@ -228,8 +237,9 @@ class DistributedWriter(StorageWriter):
         whole.owners = {name: owner for one in told for name, owner in one["owners"].items()}
         ranks: list[RankResult] = [one["result"] for one in told]
         try:
-            model = complete(whole, self.report)
-            self.identity = commit(self._plan, model, ranks, self._place, limits=self._limits)
+            with sendable("the coordinator"):
+                model = complete(whole, self.report)
+                self.identity = commit(self._plan, model, ranks, self._place, limits=self._limits)
         finally:
             self.close()
 

@@ -42,7 +42,8 @@ class DistributedReader(StorageReader):
             that is nested.
         optimizer: the same of an optimizer's; by default where it was, or ``optim``.
         verify: check the digest of each tensor that is read.
-        report: gets an entry for each tensor and optimizer that torch has nothing for.
+        report: gets an entry for each tensor and optimizer that torch has nothing for; on the coordinator one for each
+            key that the state does not ask for, too, which DCP passes over. It refuses a key that is not stored.
         limits: refuse what is beyond these.
     """
 
@@ -129,7 +130,11 @@ class DistributedReader(StorageReader):
         return plan
 
     def prepare_global_plan(self, plans: list[LoadPlan]) -> list[LoadPlan]:
-        """Leave the plans as they are."""
+        """Leave the plans as they are, and note what none of them asks for; on the coordinator."""
+        asked = {item.storage_index.fqn for plan in plans for item in plan.items}
+        for key, entry in self._entries.items():
+            if key not in asked and not (entry.tensor is not None and 0 in entry.tensor.shape):
+                self.report.add("state", key, "left-out", "the state that is loaded has no such key")
         return plans
 
     def read_data(self, plan: LoadPlan, planner: LoadPlanner) -> Future[None]:

@@ -300,7 +300,7 @@ def killed(folder: Path, rank: int, seen: dict[str, Any]) -> None:
     etui.jax.save_distributed({"kernel": kernel}, target, **numbers[0])
     (folder / f"ready-{moment}-{victim}-{rank}").touch()
 
-    def die(*_: object) -> None:
+    def die(*_: object, **__: object) -> None:
         if rank == victim:
             os.kill(os.getpid(), signal.SIGKILL)
 

@@ -243,6 +243,28 @@ def a_series_resumes_within_an_epoch(place: Path) -> None:
 
 
 @once
+def a_request_that_comes_while_a_batch_ends(place: Path) -> None:
+    class Late:
+        """Asks to stop from its n-th answer on."""
+
+        def __init__(self, last: int) -> None:
+            self.left = last
+
+        @property
+        def requested(self) -> bool:
+            """Whether that was reached."""
+            self.left -= 1
+            return self.left <= 0
+
+    for last in (3, 4):
+        model = compiled(dense_model())
+        checkpoint: Any = etui.keras.SeriesCheckpoint(place / str(last), preemption=Late(last))
+        fit(model, [checkpoint], epochs=9)
+        assert checkpoint.step < 9
+        assert [one.number for one in checkpoint.series][-1] == checkpoint.step
+
+
+@once
 def a_series_of_another_run_and_odd_arguments(place: Path) -> None:
     model = compiled(dense_model())
     series = Series(place / "series")

@@ -285,6 +285,13 @@ class _Refusing:
     """A value that no artifact keeps."""
 
 
+class _UnsendableError(Exception):
+    """An error that pickles, and cannot be made of that again."""
+
+    def __init__(self, one: str, two: str) -> None:
+        super().__init__(one + two)
+
+
 def _fail(rank: int, folder: str) -> Any:
     mesh = init_device_mesh("cpu", (WORLD,))
     state: dict[str, Any] = {"w": distribute_tensor(torch.arange(8.0), mesh, [Shard(0)])}
@@ -298,22 +305,29 @@ def _fail(rank: int, folder: str) -> Any:
         def write(self, *_: Any) -> int:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+    def unsendable(*_: Any) -> None:
+        if rank == WORLD // 2:
+            raise _UnsendableError("out of ", "order")
+
     said = []
-    for case in ("a full device", "a value"):
+    for case in ("a full device", "a value", "an error that cannot be sent"):
+        used = writer
         if case == "a value":
             state["odd"] = _Refusing()
+        elif case != "a full device":
+            del state["odd"]
+            used = etui.torch.DistributedWriter(f"{folder}/etui", progress=unsendable)
         elif rank == WORLD // 2:
             calls.system = Full()
         try:
-            dcp.save(state, storage_writer=writer)
+            dcp.save(state, storage_writer=used)
         except BaseException as cause:
             said.append(str(cause))
         calls.system = System()
         during = sorted(path.name for path in Path(folder).glob("*etui*")) if rank == 0 else []
-        writer.close()
+        used.close()
         torch.distributed.barrier()
         said.append(f"{len(during)} names before")
-    del state["odd"]
     dcp.save(state, storage_writer=writer)
     return {"said": said, "identities": [identity, writer.identity]}
 
@@ -413,10 +427,10 @@ def kills(folder: Path) -> Any:
 
 
 def _moments(counts: list[int], length: float) -> list[Death]:
-    """Who dies when: each rank at its first call, the coordinator at its last, others anywhere, some by the clock."""
+    """Who dies when: each rank at its first call, the coordinator at its last, all anywhere, some by the clock."""
     chance = random.Random(sum(counts))
     moments: list[Death] = [*((rank, 1.0) for rank in range(WORLD)), (0, float(counts[0]))]
     while len(moments) < 13:
-        rank = chance.randrange(WORLD)
+        rank = len(moments) % WORLD
         moments.append((rank, float(chance.randint(1, counts[rank]))))
     return moments + [(chance.randrange(WORLD), min(chance.random() * length / 2, 0.9)) for _ in range(2)]

@@ -120,13 +120,15 @@ def test_processes_that_have_nothing(folder: Path) -> None:
 def test_a_process_that_fails(told: dict[str, Any], folder: Path) -> None:
     """All processes are told what one of them met, nothing is left behind, and the next save works."""
     for rank, one in enumerate(told["failures"]):
-        full, names, value, more = one["said"]
+        full, names, value, more, unsendable, most = one["said"]
         assert "storage-failed" in full
         assert "No space left on device" in full
         assert "distributed-value" in value
         assert "odd" in value
+        assert "distributed-process" in unsendable
+        assert "_UnsendableError: out of order" in unsendable
         if rank == 0:
-            assert (names, more) == ("2 names before", "2 names before")
+            assert (names, more, most) == ("2 names before", "2 names before", "2 names before")
     first, last = told["failures"][0]["identities"]
     assert first == last == etui.verify(folder / "failures" / "etui").identity
     assert [path.name for path in (folder / "failures").glob("*etui*")] == ["etui"]
@@ -146,8 +148,8 @@ def test_a_process_that_is_killed(tmp_path: Path) -> None:
         else:
             assert len(one["standing"]) == 1
         committed = one["standing"] != one["earlier"]
-        # Only after the commit the coordinator alone may die with the new one in its place.
-        assert not committed or one["rank"] == 0
+        # After the commit only the coordinator makes a call that writes; by the clock, below 1, any may die then.
+        assert not committed or one["rank"] == 0 or one["moment"] < 1
     by_rank = [sum(one["rank"] == rank for one in killed) for rank in range(WORLD)]
     assert min(by_rank) >= 3
     assert sum(one["standing"] == one["earlier"] for one in killed) >= 20
