@@ -14,6 +14,8 @@ import pytest
 import etui
 from etui.containers.tensors import Tensor
 from etui.error_codes import ERROR_CODES
+from etui.errors import EtuiError
+from etui.shortage import shortage
 from etui.testing.samples import everything
 
 HERE = Path(__file__).parent
@@ -50,3 +52,27 @@ def test_a_good_artifact_in_little_memory_is_read_or_gives_a_code(tmp_path: Path
     assert [row for row in results if row[2] and row[2] not in ERROR_CODES] == []
     assert {row[2] for row in results if row[1] == SPARES[-1]} == {""}
     assert {way for way, _, code in results if code == "out-of-memory"} == {"open", "verify", "convert"}
+
+
+@pytest.mark.clause("E-2@310409")
+@pytest.mark.parametrize(
+    "lack",
+    [
+        MemoryError(),
+        RuntimeError("can't start new thread"),
+        ValueError("[digital envelope routines] initialization error"),
+    ],
+)
+def test_every_way_to_lack_memory_has_one_code(lack: Exception) -> None:
+    """Memory, a thread and a hasher that are not to be had are one error with a code."""
+    with pytest.raises(EtuiError) as caught, shortage():
+        raise lack
+    assert caught.value.code == "out-of-memory"
+
+
+@pytest.mark.library
+@pytest.mark.parametrize("other", [RuntimeError("other"), ValueError("other")])
+def test_other_errors_are_not_taken_for_a_lack_of_memory(other: Exception) -> None:
+    """What Python raises for another reason stays what it is."""
+    with pytest.raises(type(other), match="other"), shortage():
+        raise other
