@@ -33,18 +33,22 @@ def new(algorithm: str = DEFAULT_ALGORITHM) -> Hasher:
     Raises:
         UnsupportedError: ``digest-algorithm``, the algorithm is not known.
     """
-    return _constructor(algorithm)()
+    return _made(algorithm)
 
 
 def of(data: bytes | bytearray | memoryview, algorithm: str = DEFAULT_ALGORITHM) -> str:
     """The digest string of `data`."""
-    return f"{algorithm}:{_constructor(algorithm)(data).hexdigest()}"
+    return f"{algorithm}:{_made(algorithm, data).hexdigest()}"
 
 
-def _constructor(algorithm: str) -> Callable[..., Hasher]:
+def _made(algorithm: str, *data: bytes | bytearray | memoryview) -> Hasher:
     if algorithm not in _ALGORITHMS:
         raise error("digest-algorithm", found=shown(algorithm), hint=f"Known: {', '.join(_ALGORITHMS)}.")
-    return _ALGORITHMS[algorithm][0]
+    try:
+        return _ALGORITHMS[algorithm][0](*data)
+    except ValueError as cause:
+        # What hashlib raises where OpenSSL gets no memory; nothing else can be wrong with a known algorithm.
+        raise MemoryError("no memory for a hasher") from cause
 
 
 def parse(text: object, where: str) -> tuple[str, str]:

@@ -6,13 +6,16 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import etui
+from etui import digest
 from etui.containers.tensors import Tensor
+from etui.digest import Hasher
 from etui.error_codes import ERROR_CODES
 from etui.errors import EtuiError
 from etui.shortage import shortage
@@ -60,13 +63,26 @@ def test_a_good_artifact_in_little_memory_is_read_or_gives_a_code(tmp_path: Path
     [
         MemoryError(),
         RuntimeError("can't start new thread"),
-        ValueError("[digital envelope routines] initialization error"),
     ],
 )
 def test_every_way_to_lack_memory_has_one_code(lack: Exception) -> None:
-    """Memory, a thread and a hasher that are not to be had are one error with a code."""
+    """Memory and a thread that are not to be had are one error with a code."""
     with pytest.raises(EtuiError) as caught, shortage():
         raise lack
+    assert caught.value.code == "out-of-memory"
+
+
+@pytest.mark.clause("E-2@310409")
+@pytest.mark.parametrize("make", [digest.new, lambda: digest.of(b"data")])
+def test_a_hasher_without_memory_lacks_memory(monkeypatch: pytest.MonkeyPatch, make: Callable[[], object]) -> None:
+    """A hasher for which OpenSSL has no memory, which hashlib calls a wrong value, is a lack of memory."""
+
+    def failing(*_: bytes) -> Hasher:
+        raise ValueError("[digital envelope routines] initialization error")
+
+    monkeypatch.setitem(digest._ALGORITHMS, "sha256", (failing, 64))
+    with pytest.raises(EtuiError) as caught, shortage():
+        make()
     assert caught.value.code == "out-of-memory"
 
 
