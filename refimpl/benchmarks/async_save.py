@@ -27,6 +27,7 @@ import sys
 import tempfile
 import time
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ COPY = "copy"
 ALL = (COPY, *ETUI, *THEIRS)
 
 
-class Candidate:
+class Candidate(ABC):
     """Some state, a step that changes all of it, and a save in the background.
 
     Args:
@@ -52,14 +53,15 @@ class Candidate:
     def __init__(self, shapes: list[tuple[int, int]], folder: Path) -> None:
         self.shapes, self.folder = shapes, folder
 
+    @abstractmethod
     def step(self) -> None:
         """Change all of the state, and wait until that is done."""
 
+    @abstractmethod
     def save(self, number: int) -> None:
         """Begin to save."""
-        raise NotImplementedError
 
-    def wait(self) -> None:
+    def wait(self) -> None:  # noqa: B027  what saves in the foreground has saved
         """Wait until it is saved."""
 
 

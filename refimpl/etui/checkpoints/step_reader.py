@@ -15,9 +15,9 @@ from etui.containers.manifest import Manifest, PartEntry
 from etui.errors import error, shown
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.storage.base import ByteSource, Form
-from etui.storage.memory import missing
 from etui.storage.objects import ObjectStore
 from etui.storage.part_names import MANIFEST, check_part_names
+from etui.storage.reading import missing
 from etui.storage.sources import BytesSource, check_range
 
 

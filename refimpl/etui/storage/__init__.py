@@ -18,7 +18,7 @@ from etui.storage.directory import DirectoryReader, DirectoryWriter
 from etui.storage.failures import storage_errors
 from etui.storage.memory import MemoryReader, MemoryWriter
 from etui.storage.packed import PackedReader, PackedWriter
-from etui.storage.sources import BytesSource, FileSource
+from etui.storage.sources import BytesSource, mapped_file
 from etui.storage.targets import check_target
 from etui.storage.transaction import FileTransaction, resolved, standing
 from etui.storage.urls import is_url, local
@@ -55,8 +55,7 @@ def open_artifact(location: Location, limits: Limits = DEFAULT_LIMITS) -> Artifa
         path = standing(Path(location))
         if path.is_dir():
             return DirectoryReader(path, limits)
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        source = FileSource(descriptor, str(path))
+        source = mapped_file(path)
         try:
             return PackedReader(source, str(path), limits=limits, close=source.close)
         except BaseException:

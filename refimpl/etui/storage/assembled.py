@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Collection, Mapping
-from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from etui.errors import error, shown
 from etui.limits import DEFAULT_LIMITS, Limits
-from etui.storage.base import ByteSource, Form
-from etui.storage.failures import storage_errors
-from etui.storage.memory import missing
-from etui.storage.part_names import MANIFEST, check_part_names
-from etui.storage.sources import FileSource
+from etui.storage.base import ByteSource
+from etui.storage.reading import PartsReader, missing
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 
-class AssembledReader:
-    """Reads parts from sources that the caller found and keeps open; the rules of the directory form hold.
+class AssembledReader(PartsReader):
+    """Reads parts from sources that the caller found and keeps open.
 
     Args:
         sources: name -> bytes, `manifest.json` among them.
@@ -34,12 +28,8 @@ class AssembledReader:
     """
 
     def __init__(self, sources: Mapping[str, ByteSource], location: str, limits: Limits = DEFAULT_LIMITS) -> None:
-        self.form: Form = "directory"
-        self.location = location
         self._sources = dict(sources)
-        self._limits = limits
-        if MANIFEST not in self._sources:
-            raise missing(MANIFEST, location)
+        super().__init__("directory", location, limits)
 
     def names(self) -> Mapping[str, int]:
         """Every part with its size."""
@@ -50,43 +40,6 @@ class AssembledReader:
         if name not in self._sources:
             raise missing(name, self.location)
         return self._sources[name]
-
-    def check_members(self, listed: Mapping[str, int]) -> None:
-        """Every listed part is there with its size (F-3, F-4)."""
-        check_part_names(listed, self._limits)
-        for name, size in listed.items():
-            found = self.source(name).size
-            if found != size:
-                raise error("part-size", where=name, found=f"{found} bytes, not {size}")
-
-    def verify_container(self, listed: Collection[str]) -> None:
-        """Nothing is there that is not listed (F-5)."""
-        for name in self._sources:
-            if name not in listed and name != MANIFEST:
-                raise error("part-unlisted", where=self.location, found=shown(name))
-
-    def close(self) -> None:
-        """The sources are the caller's."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-def mapped_file(path: Path) -> FileSource:
-    """The bytes of a file that the caller trusts the name of; a symbolic link stands for what it points to.
-
-    Raises:
-        UnsafeError: ``part-not-a-file``.
-        StorageError: ``storage-failed``.
-    """
-    with storage_errors(str(path)):
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    return FileSource(descriptor, str(path))
 
 
 def as_file(source: ByteSource) -> io.BufferedReader:

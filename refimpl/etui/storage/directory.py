@@ -15,10 +15,10 @@ from etui.errors import InvalidError, error, shown
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.storage.base import ByteSource, Form
 from etui.storage.failures import storage_errors, storage_failure
-from etui.storage.memory import missing
 from etui.storage.objects import MARK
 from etui.storage.open_files import OpenFiles, most_open
 from etui.storage.part_names import MANIFEST, check_part_name, check_part_names
+from etui.storage.reading import missing
 from etui.storage.sources import FileSource
 from etui.storage.transaction import FolderTransaction, create_file, make_folder, sync_file, sync_folder
 from etui.storage.writing import CheckedWriter, Content

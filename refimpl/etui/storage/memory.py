@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
-from types import TracebackType
-from typing import Self
 
-from etui.errors import error, shown
 from etui.limits import DEFAULT_LIMITS, Limits
-from etui.storage.base import ByteSource, Form
-from etui.storage.part_names import MANIFEST, check_part_names
+from etui.storage.base import ByteSource
+from etui.storage.reading import PartsReader, missing
 from etui.storage.sources import BytesSource
 from etui.storage.writing import CheckedWriter, Content
 
 LOCATION = "<memory>"
 
 
-def missing(name: str, where: str) -> Exception:
-    """The error for a part that is not there (F-2, F-3)."""
-    code = "manifest-missing" if name == MANIFEST else "part-missing"
-    return error(code, where=where, found=f"no {shown(name)}")
-
-
-class MemoryReader:
-    """Reads parts from a mapping; the rules of the directory form hold where they make sense."""
+class MemoryReader(PartsReader):
+    """Reads parts from a mapping."""
 
     def __init__(self, parts: Mapping[str, bytes], limits: Limits = DEFAULT_LIMITS) -> None:
-        self.form: Form = "memory"
-        self.location = LOCATION
         self._parts = dict(parts)
-        self._limits = limits
-        if MANIFEST not in self._parts:
-            raise missing(MANIFEST, LOCATION)
+        super().__init__("memory", LOCATION, limits)
 
     def names(self) -> Mapping[str, int]:
         """Every part with its size."""
@@ -43,31 +30,6 @@ class MemoryReader:
         if name not in self._parts:
             raise missing(name, self.location)
         return BytesSource(self._parts[name])
-
-    def check_members(self, listed: Mapping[str, int]) -> None:
-        """Every listed part is there with its size (F-3, F-4)."""
-        check_part_names(listed, self._limits)
-        for name, size in listed.items():
-            found = self.source(name).size
-            if found != size:
-                raise error("part-size", where=name, found=f"{found} bytes, not {size}")
-
-    def verify_container(self, listed: Collection[str]) -> None:
-        """Nothing is there that is not listed (F-5)."""
-        for name in self._parts:
-            if name not in listed and name != MANIFEST:
-                raise error("part-unlisted", where=self.location, found=shown(name))
-
-    def close(self) -> None:
-        """Nothing to let go of."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class MemoryWriter(CheckedWriter):

@@ -18,11 +18,11 @@ from etui.errors import EtuiError, error, shown
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.storage import zip_records as z
 from etui.storage.base import ArtifactReader, ByteSource, Form
-from etui.storage.memory import missing
 from etui.storage.packed import PackedReader
 from etui.storage.packed_directory import most_directory_bytes
 from etui.storage.packed_layout import is_first_header
 from etui.storage.part_names import MANIFEST, check_part_names, role_of
+from etui.storage.reading import missing
 from etui.storage.remote_spool import Spool
 from etui.storage.remote_store import Store, is_missing
 from etui.storage.sources import BytesSource, check_range

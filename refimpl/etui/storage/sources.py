@@ -171,10 +171,23 @@ def open_file(path: str | os.PathLike[str]) -> PassingFile:
         UnsafeError: ``part-not-a-file``.
         StorageError: ``storage-failed``.
     """
+    return PassingFile(*_opened(path))
+
+
+def mapped_file(path: str | os.PathLike[str]) -> FileSource:
+    """The same for a file that is read again and again, in any order.
+
+    Raises:
+        UnsafeError: ``part-not-a-file``.
+        StorageError: ``storage-failed``.
+    """
+    return FileSource(*_opened(path))
+
+
+def _opened(path: str | os.PathLike[str]) -> tuple[int, str]:
     text = os.fspath(path)
     with storage_errors(text):
-        descriptor = os.open(text, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    return PassingFile(descriptor, text)
+        return os.open(text, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), text
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,11 +23,11 @@ from etui.limits import DEFAULT_LIMITS, Limits
 from etui.locating import naming
 from etui.shortage import shortage
 from etui.storage import create_artifact, open_artifact
-from etui.storage.assembled import AssembledReader, mapped_file
+from etui.storage.assembled import AssembledReader
 from etui.storage.base import ArtifactReader, ByteSource, Form
-from etui.storage.memory import missing
 from etui.storage.part_names import MANIFEST
-from etui.storage.sources import BytesSource, FileSource
+from etui.storage.reading import missing
+from etui.storage.sources import BytesSource, FileSource, mapped_file
 from etui.storage.targets import check_target
 from etui.storage.transaction import resolved
 from etui.storage.urls import is_url

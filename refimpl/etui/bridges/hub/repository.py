@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from etui._version import __version__
 from etui.bridges.hub.answers import answers
 from etui.errors import error, shown
-from etui.storage.assembled import mapped_file
 from etui.storage.base import SLICE_BYTES, ByteSource
 from etui.storage.part_names import check_part_name
+from etui.storage.sources import mapped_file
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
