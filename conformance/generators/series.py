@@ -6,19 +6,13 @@ python conformance/generators/series.py --check    # says what differs, and fail
 
 from __future__ import annotations
 
-import argparse
-import hashlib
-import json
 import sys
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import series_faults
 import series_valid
-from series_kit import Entry, Family
-
-from etui_conformance.protocol import wire
+import vector_files
+from series_kit import Family
 
 FOLDER = Path(__file__).parents[1] / "vectors"
 _OWN = "series"
@@ -26,25 +20,7 @@ _OWN = "series"
 
 def main() -> int:
     """Write the vectors, or compare them with those in the folder; the exit code."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--check", action="store_true", help="write nothing, and fail if a file would change")
-    check = parser.parse_args().check
-    wanted = files()
-    there = {
-        path.relative_to(FOLDER).as_posix(): path.read_bytes()
-        for path in sorted((FOLDER / _OWN).rglob("*"))
-        if path.is_file()
-    }
-    stale = sorted(name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name))
-    for name in () if check else stale:
-        path = FOLDER / name
-        if name in wanted:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(wanted[name])
-        else:
-            path.unlink()
-    sys.stdout.write(f"{len(wanted)} files; {'stale' if check else 'written'}: {', '.join(stale[:99]) or 'none'}\n")
-    return 1 if check and stale else 0
+    return vector_files.write_or_check((__doc__ or "").partition("\n")[0], files(), FOLDER, [_OWN])
 
 
 def family() -> Family:
@@ -60,37 +36,10 @@ def files() -> dict[str, bytes]:
     made: dict[str, bytes] = {}
     listed = []
     for entry in family().entries:
-        own = dict(entry.stored)
-        if entry.content is not None:
-            tree = wire.content_to_wire(entry.content, FOLDER)
-            text = json.dumps(tree, ensure_ascii=False, indent=1, sort_keys=True)
-            own[f"{entry.id}.content.json"] = f"{text}\n".encode()
+        own = vector_files.files_of(entry, entry.stored, FOLDER)
         made |= own
-        listed.append(_listed(entry, own))
-    return made | {f"{_OWN}/manifest.json": _manifest(listed)}
-
-
-def _listed(entry: Entry, own: dict[str, bytes]) -> dict[str, Any]:
-    """An entry of the list."""
-    content = {"expected": f"{entry.id}.content.json"} if entry.content is not None else {}
-    return {
-        "id": entry.id,
-        "name": entry.name,
-        "clauses": list(entry.clauses),
-        "kind": entry.kind,
-        "needs": sorted(entry.needs),
-        "since": "1.0",
-        "files": {name: hashlib.sha256(data).hexdigest() for name, data in sorted(own.items())},
-        **entry.fields,
-        **content,
-    }
-
-
-def _manifest(listed: Iterable[dict[str, Any]]) -> bytes:
-    """The list, a vector a line."""
-    lines = ",\n".join(json.dumps(entry, ensure_ascii=False, sort_keys=True) for entry in listed)
-    head = '"format":"etui-vectors","generator":"conformance/generators/series.py","spec":"1.0"'
-    return f'{{{head},"vectors":[\n{lines}\n]}}\n'.encode()
+        listed.append(vector_files.listed(entry, entry.kind, own))
+    return made | {f"{_OWN}/manifest.json": vector_files.manifest(listed, "series.py")}
 
 
 if __name__ == "__main__":

@@ -9,14 +9,11 @@ elsewhere and left alone.
 
 from __future__ import annotations
 
-import argparse
-import hashlib
-import json
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import vector_files
 import vectors_config
 import vectors_corners
 import vectors_data
@@ -33,25 +30,16 @@ import vectors_training
 import vectors_values
 import vectors_versions
 import vectors_weights
-from vectors_kit import Area, Entry
-
-from etui_conformance.protocol import wire
+from vectors_kit import Area
 
 FOLDER = Path(__file__).parents[1] / "vectors"
 
 
 def main() -> int:
     """Write the vectors, or compare them with those in the folder; the exit code."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--check", action="store_true", help="write nothing, and fail if a file would change")
-    check = parser.parse_args().check
     wanted = files()
-    there = _there(FOLDER, {name.partition("/")[0] for name in wanted})
-    stale = sorted(name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name))
-    if not check:
-        _write(wanted, stale)
-    sys.stdout.write(f"{len(wanted)} files; {'stale' if check else 'written'}: {', '.join(stale) or 'none'}\n")
-    return 1 if check and stale else 0
+    own = {name.partition("/")[0] for name in wanted}
+    return vector_files.write_or_check((__doc__ or "").partition("\n")[0], wanted, FOLDER, own)
 
 
 def areas() -> list[Area]:
@@ -82,56 +70,10 @@ def files() -> dict[str, bytes]:
     listed: list[dict[str, Any]] = []
     for area in areas():
         for entry in area.entries:
-            own = dict(entry.files)
-            if entry.content is not None:
-                own[f"{entry.id}.content.json"] = _pretty(wire.content_to_wire(entry.content, FOLDER))
+            own = vector_files.files_of(entry, entry.files, FOLDER)
             made |= own
-            listed.append(_listed(entry, own))
-    return made | {"manifest.json": _manifest(listed)}
-
-
-def _listed(entry: Entry, own: dict[str, bytes]) -> dict[str, Any]:
-    """An entry of the manifest of the vectors."""
-    content = {"expected": f"{entry.id}.content.json"} if entry.content is not None else {}
-    return {
-        "id": entry.id,
-        "name": entry.name,
-        "clauses": list(entry.clauses),
-        "kind": entry.form,
-        "needs": sorted(entry.needs),
-        "since": "1.0",
-        "files": {name: hashlib.sha256(data).hexdigest() for name, data in sorted(own.items())},
-        **entry.fields,
-        **content,
-    }
-
-
-def _manifest(listed: Iterable[dict[str, Any]]) -> bytes:
-    """The list of all vectors, one a line."""
-    lines = ",\n".join(json.dumps(entry, ensure_ascii=False, sort_keys=True) for entry in listed)
-    head = '"format":"etui-vectors","generator":"conformance/generators/vectors.py","spec":"1.0"'
-    return f'{{{head},"vectors":[\n{lines}\n]}}\n'.encode()
-
-
-def _pretty(tree: Any) -> bytes:
-    return (json.dumps(tree, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()
-
-
-def _there(folder: Path, own: Iterable[str]) -> dict[str, bytes]:
-    """The files of the folder that are this generator's: below the names of its areas, and the manifest."""
-    roots = [folder / name for name in sorted(own)]
-    paths = [path for root in roots for path in ([root] if root.is_file() else sorted(root.rglob("*")))]
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths if path.is_file()}
-
-
-def _write(wanted: dict[str, bytes], stale: Iterable[str]) -> None:
-    for name in stale:
-        path = FOLDER / name
-        if name in wanted:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(wanted[name])
-        else:
-            path.unlink()
+            listed.append(vector_files.listed(entry, entry.form, own))
+    return made | {"manifest.json": vector_files.manifest(listed, "vectors.py")}
 
 
 if __name__ == "__main__":
