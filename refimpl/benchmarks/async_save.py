@@ -1,13 +1,14 @@
 """How long a training step stands still for a save in the background, as a ratio to one copy of the state in memory.
 
-python refimpl/benchmarks/async_save.py [--mib 512] [--rounds 7] [--arrays 64] [--only NAME ...]
+python refimpl/benchmarks/async_save.py [--mib 1024] [--rounds 7] [--arrays 64] [--only NAME ...]
 
 Each candidate is a process of its own with the same amount of state, half of it weights and half slots of an optimizer
 with momentum. In each round every candidate makes some steps that change all of its state in place (or, for JAX, with
 donated arguments), saves, and makes one more step; then the write is awaited. Rounds are interleaved. What is measured:
 
 - `call`: until the save returns, the capture of the model included. The target is at most 1.3 times the copy.
-- `capture`: the part of it in which the model is described, which depends on its layers and not on their sizes.
+- `capture`: the part of it in which the model is described, which depends on its layers and not on their sizes: the
+  smaller the state, the more it counts.
 - `after`: by how much longer the next step takes than the others, since the write shares processors and memory with it.
 
 The copy is `numpy.copyto` of the same amount into memory that was used before, by one thread. The first round, in which
@@ -372,7 +373,7 @@ def report(found: dict[str, list[dict[str, float]]], size: int) -> bool:
 def main() -> int:
     """Measure, or be one of the processes that are measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mib", type=int, default=512, help="MiB of state")
+    parser.add_argument("--mib", type=int, default=1024, help="MiB of state")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--arrays", type=int, default=64, help="arrays of the weights")
     parser.add_argument("--only", nargs="+", choices=ALL, default=list(ALL))

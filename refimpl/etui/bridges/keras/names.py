@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 FUNCTIONAL = {"keras": "keras.src.models.functional", "tf_keras": "tf_keras.src.engine.functional"}
@@ -19,8 +20,11 @@ _UNSAFE = re.compile(r"[\x00-\x20\x7f%]")
 _NOT_WORD = re.compile(r"\W+")
 _HUMP = re.compile(r"(.)([A-Z][a-z]+)")
 _EDGE = re.compile(r"([a-z])([A-Z])")
+# Classes of which a model has many objects, whose names are asked for again and again; files bring others, without end.
+_NAMES = 1024
 
 
+@lru_cache(_NAMES)
 def snake_case(name: str) -> str:
     """The group name of a class: ``MultiHeadAttention`` gives ``multi_head_attention``, ``Conv2D`` gives ``conv2d``."""
     return _EDGE.sub(r"\1_\2", _HUMP.sub(r"\1_\2", _NOT_WORD.sub("", name))).lower()
@@ -69,6 +73,11 @@ def class_of(module: object, name: str, registered: object) -> str:
 
 def identity_of(text: str, dialect: str = "keras") -> dict[str, Any]:
     """The fields `module`, `class_name` and `registered_name` that a class string stands for."""
+    return dict(_identity_of(text, dialect))
+
+
+@lru_cache(_NAMES)
+def _identity_of(text: str, dialect: str) -> dict[str, Any]:
     framework, _, path = text.partition(":")
     path = _unescape(path)
     if path.startswith("__"):

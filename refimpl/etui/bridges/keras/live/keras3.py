@@ -114,7 +114,7 @@ class Keras3(Framework):
             plain = value.device.type == "cpu" and self.dtype(variable) in _PLAIN
             return np.asarray(value.detach().resolve_conj().resolve_neg()) if plain else None
         if backend == "tensorflow":
-            return np.asarray(value.read_value() if hasattr(value, "read_value") else value)
+            return np.asarray(value.value() if hasattr(value, "read_value") else value)
         return np.asarray(value) if backend == "jax" else None
 
     def look(self, variable: Any, tensor: Tensor) -> None:
