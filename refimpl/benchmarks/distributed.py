@@ -1,6 +1,6 @@
 """How long a distributed save and load of torch take beside DCP's own storages, as ratios within one run.
 
-python refimpl/benchmarks/distributed.py [--mib 512] [--tensors 40] [--rounds 7] [--world 4] [--no-fsync]
+python refimpl/benchmarks/distributed.py [--mib 2048] [--tensors 40] [--rounds 5] [--world 4] [--no-fsync]
 
 As many processes as asked for share a state over gloo: weights, and two slots of an optimizer for each, all sharded by
 rows (`DTensor`, as FSDP2 has them), a step for each parameter and the options of a group. In each round each candidate
@@ -172,9 +172,9 @@ def table(found: dict[str, list[list[float]]]) -> list[str]:
 def main() -> int:
     """Measure, and say what was measured."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--mib", type=float, default=512, help="of the state over all ranks")
+    parser.add_argument("--mib", type=float, default=2048, help="of the state over all ranks")
     parser.add_argument("--tensors", type=int, default=40, help="parameters; the state has three times as many tensors")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--world", type=int, default=4)
     parser.add_argument("--no-fsync", action="store_true", help="for all candidates")
     parser.add_argument("--folder", help="where to write; by default a temporary folder")

@@ -21,8 +21,8 @@ import numpy as np
 from etui import digest
 from etui.checkpoints.layouts import MOST_PIECES, Layout
 from etui.containers.data_parts import check_bools
-from etui.containers.data_writer import Item
-from etui.containers.tensors import Array, Held, Lazy, Source, Stored, raw_bytes
+from etui.containers.data_writer import Item, in_place
+from etui.containers.tensors import Held, Lazy, Stored, raw_bytes
 from etui.errors import error
 from etui.storage.base import Buffer
 from etui.storage.digesting import JOB_BYTES, thread_count
@@ -193,7 +193,7 @@ class DataObjects:
 
     def _add_large(self, place: Place) -> None:
         item, source = place.item, place.item.piece.source
-        array = _in_place(source)
+        array = in_place(source)
         made = 0 if array is not None else item.nbytes
         while made and self._made and self._made + made > _MADE_BYTES:
             self._collect_large()
@@ -344,16 +344,6 @@ def ranges(places: Iterable[Place]) -> Iterator[tuple[str, int, int]]:
 def _workers() -> int:
     """As many threads again as those that hash wait for the device."""
     return 2 * thread_count()
-
-
-def _in_place(source: Source) -> Array | None:
-    """Elements that lie in memory anyway, as they are written; `None` where they have to be made."""
-    if isinstance(source, Held):
-        return source.values
-    if isinstance(source, Lazy) and source.fixed and source.view is not None:
-        array = source.look()
-        return array if array.flags.c_contiguous and array.dtype.byteorder != ">" else None
-    return None
 
 
 def _is_mapped(data: object) -> bool:

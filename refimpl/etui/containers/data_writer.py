@@ -13,7 +13,7 @@ from etui.containers.cover import Shape
 from etui.containers.data_parts import Chunk, check_bools
 from etui.containers.manifest import SAFETENSORS, PartEntry
 from etui.containers.marks import mark, replaced
-from etui.containers.tensors import Lazy, Piece, Stored, Tensor, raw_bytes
+from etui.containers.tensors import Array, Held, Lazy, Piece, Source, Stored, Tensor, raw_bytes
 from etui.errors import error
 from etui.garbage import no_garbage
 from etui.limits import DEFAULT_LIMITS, Limits
@@ -247,10 +247,11 @@ def _buffers(header: bytes, items: Iterable[Item], digesting: Digesting[Item]) -
 
 def _large(item: Item, digesting: Digesting[Item]) -> Iterator[memoryview]:
     source = item.piece.source
-    made = isinstance(source, Lazy)
+    array = in_place(source)
+    made = array is None and isinstance(source, Lazy)
     if made:
         digesting.make_room(item.nbytes)
-    raw = raw_bytes(source.array())
+    raw = raw_bytes(source.array() if array is None else array)
     if item.dtype == "bool":
         check_bools(raw, item.stored)
     digesting.add(item, raw, copied=made)
@@ -265,3 +266,13 @@ def _large(item: Item, digesting: Digesting[Item]) -> Iterator[memoryview]:
         # Its callable may give the same memory with other elements the next time.
         del raw
         digesting.finish()
+
+
+def in_place(source: Source) -> Array | None:
+    """Elements that lie in memory anyway, as they are written; `None` where they have to be made."""
+    if isinstance(source, Held):
+        return source.values
+    if isinstance(source, Lazy) and source.fixed and source.view is not None:
+        array = source.look()
+        return array if array.flags.c_contiguous and array.dtype.byteorder != ">" else None
+    return None
