@@ -9,10 +9,12 @@ SECONDS_EACH ?= 600
 BIN := .venv/bin
 # Only errors are printed: warnings are about this machine's package sources.
 INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
+# Node.js comes as a wheel.
+NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix refimpl/js
 
 .DEFAULT_GOAL := help
 .SILENT:
-.PHONY: help demo demo-frameworks test lint bench crossings claims vectors conformance power fuzz docs clean
+.PHONY: help demo demo-frameworks test lint bench crossings claims vectors conformance power fuzz docs site viewer clean
 
 help:  ## list the targets
 	sed -n 's/^\([a-z-]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -24,15 +26,16 @@ demo: .venv/.ready  ## convert a real Keras model to .etui and back, and show wh
 
 demo-frameworks: .venv/.frameworks demo  ## the same with its second act: train in Keras, resume in PyTorch, go on in JAX
 
-test: .venv/.frameworks  ## run every test, those against the real frameworks included (WORKERS=2)
+test: .venv/.frameworks .venv/.js  ## run every test, those against the real frameworks included (WORKERS=2)
 	files=$$(mktemp -d) && trap 'rm -rf "$$files"' EXIT && PATH="$(CURDIR)/$(BIN):$$PATH" \
 	    $(BIN)/python -m pytest --quiet --numprocesses=$(WORKERS) --dist=loadfile --basetemp="$$files/tests"
 
-lint: .venv/.tools  ## check style, types, and that every MUST has a test
+lint: .venv/.tools .venv/.js  ## check style, types, and that every MUST has a test
 	$(BIN)/ruff check --quiet
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/mypy --no-error-summary
 	$(BIN)/python -m etui_conformance.traceability check
+	$(NPM) run --silent lint
 
 bench: .venv/.ready  ## measure speed and memory beside other formats and the physical limit (half an hour), and write the page
 	$(BIN)/python refimpl/benchmarks/import_time.py
@@ -66,12 +69,18 @@ docs: .venv/.frameworks  ## put the real output into the examples of the pages, 
 	rm -rf out/matrix
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python refimpl/tests/formats/matrix.py out/matrix --docs refimpl/docs/formats-matrix.md
 
+site: .venv/.tools  ## build the documentation site into out/site
+	$(BIN)/mkdocs build --quiet --strict --site-dir out/site
+
+viewer: .venv/.js  ## build the viewer's page anew from its source
+	$(NPM) run --silent build:viewer
+
 clean:  ## remove the environment, caches and outputs
-	rm -rf .venv build dist out .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist out .mypy_cache .pytest_cache .ruff_cache .hypothesis refimpl/js/node_modules refimpl/js/dist
 	find refimpl conformance -name __pycache__ -prune -exec rm -rf {} +
 
-# Each stamp is a stage of .venv, so that a second run installs nothing: the library, then the developers' tools,
-# then the frameworks that only the tests need.
+# Each stamp is a stage of .venv, so that a second run installs nothing: the library, then the developers' tools, then
+# the JavaScript package and the frameworks that only the tests need.
 
 .venv/.ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -85,6 +94,12 @@ clean:  ## remove the environment, caches and outputs
 .venv/.tools: .venv/.ready
 	echo 'Installing the tools for tests and style …'
 	$(INSTALL) --group lint --group test
+	touch $@
+
+.venv/.js: .venv/.tools refimpl/js/package-lock.json $(shell find refimpl/js/src refimpl/js/adapter refimpl/js/test -name '*.ts')
+	echo 'Building the JavaScript package …'
+	test refimpl/js/node_modules -nt refimpl/js/package-lock.json || $(NPM) ci --silent --no-audit --no-fund --ignore-scripts
+	$(NPM) run --silent build
 	touch $@
 
 .venv/.fuzz: .venv/.tools

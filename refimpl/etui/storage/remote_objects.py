@@ -19,6 +19,7 @@ from etui.storage.objects import (
     MARK,
     MARK_BYTES,
     MOST_MARK_BYTES,
+    MOST_RECORD_BYTES,
     StoredObject,
     check_mark,
     object_names,
@@ -37,8 +38,6 @@ _UPLOADS = 8
 _SMALL_BYTES = 8 * 1024 * 1024
 # What is smaller is read with its size.
 _SMALL_OBJECT_BYTES = 64 * 1024
-# A record of the largest metrics is far below it.
-_MOST_RECORD_BYTES = 64 * 1024 * 1024
 _OBJECT = re.compile(r"objects/([a-z0-9]+)/([0-9a-f]{2})/([0-9a-f]{62})")
 
 
@@ -178,9 +177,12 @@ class RemoteObjects:
 
     def record(self, step: int) -> bytes:
         """The record of a step."""
-        found = self._read(f"steps/{record_name(step)}", _MOST_RECORD_BYTES)
+        name = f"steps/{record_name(step)}"
+        found = self._read(name, MOST_RECORD_BYTES + 1)
         if found is None:
             raise error("series-step", where=self.location, found=f"no step {step}")
+        if len(found) > MOST_RECORD_BYTES:
+            raise error("limit-document", where=f"{self.location}{name}", found=f"more than {MOST_RECORD_BYTES} bytes")
         return found
 
     def put_record(self, step: int, data: bytes, *, replace: bool = False) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import closing
 
 from etui.errors import error
 from etui.storage.failures import storage_errors
@@ -32,8 +33,8 @@ def read_small(path: str | os.PathLike[str], most: int) -> bytes:
 def _read_remote(url: str, most: int) -> bytes:
     from etui.storage.remote_store import Store
 
-    store = Store(url)
-    return store.range(store.key(), 0, min(store.size(store.key()), most + 1))
+    with closing(Store(url)) as store:
+        return store.range(store.key(), 0, min(store.size(store.key()), most + 1))
 
 
 def put_small(url: str, data: bytes) -> None:
@@ -44,5 +45,5 @@ def put_small(url: str, data: bytes) -> None:
     """
     from etui.storage.remote_store import Store
 
-    store = Store(url)
-    store.put(store.key(), data)
+    with closing(Store(url)) as store:
+        store.put(store.key(), data)

@@ -132,6 +132,23 @@ def test_retention_removes_records_and_leaves_objects_to_the_collection(base: st
     assert len(series.verify()) == 2
 
 
+@pytest.mark.clause("CS-34")
+@pytest.mark.parametrize("base", BASES)
+def test_a_record_that_is_too_long_is_refused_and_not_cut(
+    base: str, build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record beyond the limit is called so, and no more of it is read than shows that."""
+    store = RemoteObjects(base, create=True)
+    Series(store).save(build(1, 4), 1)
+    size = len(store.record(1))
+    monkeypatch.setattr("etui.storage.remote_objects.MOST_RECORD_BYTES", size)
+    assert len(store.record(1)) == size
+    monkeypatch.setattr("etui.storage.remote_objects.MOST_RECORD_BYTES", size - 1)
+    with pytest.raises(EtuiError, match="limit-document") as refused:
+        store.record(1)
+    assert "steps/1.json" in (refused.value.where or "")
+
+
 @pytest.mark.clause("CS-25@75c682")
 @pytest.mark.parametrize("base", BASES)
 def test_a_step_is_replaced_only_on_request(base: str, build: Build) -> None:

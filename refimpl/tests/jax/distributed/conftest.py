@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,20 @@ LIBRARY = HERE.parents[2]
 Run = Callable[..., list[int]]
 
 
+# Below those that the system gives to whoever asks for any, so that none is taken between here and its use; each
+# process of a test run has some for itself.
+_FIRST_PORT, _PORTS = 20_000, 200
+_PORTS_GIVEN = count()
+
+
 def _free_port() -> str:
-    with socket.socket() as place:
-        place.bind(("127.0.0.1", 0))
-        return str(place.getsockname()[1])
+    first = _FIRST_PORT + _PORTS * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    for _ in range(_PORTS):
+        port = first + next(_PORTS_GIVEN) % _PORTS
+        with socket.socket() as place, suppress(OSError):
+            place.bind(("127.0.0.1", port))
+            return str(port)
+    raise AssertionError("no port is free")
 
 
 @pytest.fixture
