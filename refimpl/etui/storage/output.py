@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from etui.storage.system import calls
+from etui.storage.writeback import begin_writeback
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 _GATHERED_BYTES = 1024 * 1024
+# After so many bytes the device is given something to do, which otherwise would begin when all of them are there.
+_BEGUN_BYTES = 32 * 1024 * 1024
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -24,6 +27,7 @@ class _Raw(io.RawIOBase):
         self.name = name
         self._descriptor = descriptor
         self._position = 0
+        self._begun = 0
         self._system = calls.system
 
     def readable(self) -> bool:
@@ -45,6 +49,9 @@ class _Raw(io.RawIOBase):
             # Whoever buffers would try for ever.
             raise OSError(errno.EIO, "nothing was written", self.name)
         self._position += count
+        if self._position - self._begun >= _BEGUN_BYTES:
+            begin_writeback(self._descriptor, self._begun, self._position - self._begun)
+            self._begun = self._position
         return count
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:

@@ -12,6 +12,7 @@ import pytest
 
 from etui.storage.output import create_file
 from etui.storage.system import System, calls
+from etui.storage.writeback import begin_writeback
 
 MIB = 1 << 20
 
@@ -139,3 +140,32 @@ def test_what_is_there_is_not_opened(tmp_path: Path) -> None:
         with pytest.raises(FileExistsError):
             create_file(tmp_path / name)
     assert not (tmp_path / "target").exists()
+
+
+@pytest.mark.library
+def test_the_device_is_given_work_while_more_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each time 32 MiB are there, the system is told to begin with what it was not told of before."""
+    told: list[tuple[int, int]] = []
+    monkeypatch.setattr("etui.storage.output.begin_writeback", lambda _, offset, size: told.append((offset, size)))
+    with create_file(tmp_path / "file") as file:
+        for _ in range(9):
+            file.write(bytes(8 * MIB))
+        file.seek(0)
+        file.write(b"head")
+    assert told == [(0, 32 * MIB), (32 * MIB, 32 * MIB)]
+
+
+@pytest.mark.library
+def test_a_file_that_cannot_be_begun_with_is_written_all_the_same(tmp_path: Path) -> None:
+    """The hint changes nothing, and what the system says of a pipe, which has no ranges, is no error."""
+    with create_file(tmp_path / "file") as file:
+        file.write(b"some")
+        file.flush()
+        begin_writeback(file.fileno(), 0, 4)
+    assert (tmp_path / "file").read_bytes() == b"some"
+    reading, writing = os.pipe()
+    try:
+        begin_writeback(writing, 0, 4)
+    finally:
+        os.close(reading)
+        os.close(writing)
