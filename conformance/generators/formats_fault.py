@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+import etui
 from etui.testing.storage import ZipMember, zip_bytes
 
 Files = dict[str, bytes]
@@ -87,5 +90,20 @@ def hdf5(change: Callable[[Any], object]) -> Edit:
         with h5py.File(file, "r+") as content:
             change(content)
         return file.getvalue()
+
+    return only(anew)
+
+
+def artifact(change: Callable[[etui.Model], object]) -> Edit:
+    """The edit of an artifact, which is written anew."""
+
+    def anew(data: bytes) -> bytes:
+        with tempfile.TemporaryDirectory() as folder:
+            source, target = Path(folder) / "a.etui", Path(folder) / "b.etui"
+            source.write_bytes(data)
+            with etui.open(source) as model:
+                change(model)
+                etui.save(model, target)
+            return target.read_bytes()
 
     return only(anew)

@@ -12,13 +12,15 @@ from typing import Any
 
 import h5py
 import numpy as np
-from formats_fault import Edit, Fault, archive, hdf5, member, only
+from formats_fault import Edit, Fault, archive, artifact, hdf5, member, only
 from h5py import h5p
 
+import etui
 from etui.testing.storage import ZipMember
 
 _ARCHIVE = "keras/sequential_with_input.keras"
 _WEIGHTS = "keras/sequential_with_input.weights.h5"
+_HANDED_ON = "keras/handed_on.etui"
 _CONFIG = b"config.json"
 
 
@@ -239,7 +241,31 @@ _HDF5: list[tuple[str, Edit, str, str, str]] = [
     ("compressed elements that grow too much", hdf5(_bomb), "limit", "limit-foreign", "K-39"),
 ]
 
+
+def _renamed(kind: str, name: str) -> Edit:
+    """The artifact of `_HANDED_ON` with a part whose name means another one in an archive."""
+
+    def change(model: etui.Model) -> None:
+        blob = etui.Blob.of(b"x")
+        if kind == "asset":
+            model.assets[f"assets/{name}"] = blob
+        else:
+            model.native[f"native/keras/{name}"] = etui.Native(blob, "keras")
+
+    return artifact(change)
+
+
+_WRITTEN = [
+    ("an asset that leads out of the archive", _renamed("asset", "%2E%2E%2F%2E%2E%2Fx")),
+    ("a document that leads out of the archive", _renamed("document", "%2E%2E%2Fx")),
+    ("a document with a backslash in its name", _renamed("document", "a%5Cb")),
+]
+
 FAULTS = [
     *(Fault(name, "keras", _ARCHIVE, edit, code, kind, (clause,)) for name, edit, kind, code, clause in _ZIP if code),
     *(Fault(name, "keras-weights", _WEIGHTS, edit, code, kind, (clause,)) for name, edit, kind, code, clause in _HDF5),
+    *(
+        Fault(f"{name}: an artifact", "etui", _HANDED_ON, edit, "foreign-zip-name", "unsafe", ("K-70",), to="keras")
+        for name, edit in _WRITTEN
+    ),
 ]

@@ -5,12 +5,10 @@ An index is written anew with checksums that are right, so that the fault is the
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
-from formats_fault import Edit, Fault, Files, only
+from formats_fault import Edit, Fault, Files, artifact
 
 import etui
 from etui.bridges.tensorflow.object_graph import GRAPH, KEY, NODE
@@ -308,21 +306,6 @@ def _other_key(graph: Message) -> None:
     node["attributes"][0]["checkpoint_key"] += "/other"
 
 
-def _artifact(change: Callable[[etui.Model], object]) -> Edit:
-    """The edit of an artifact, which is written anew."""
-
-    def anew(data: bytes) -> bytes:
-        with tempfile.TemporaryDirectory() as folder:
-            source, target = Path(folder) / "a.etui", Path(folder) / "b.etui"
-            source.write_bytes(data)
-            with etui.open(source) as model:
-                change(model)
-                etui.save(model, target)
-            return target.read_bytes()
-
-    return only(anew)
-
-
 def _other_version(model: etui.Model) -> None:
     name = "programs/saved_model/program.json"
     data = bytes(model.programs[name].view())
@@ -574,11 +557,11 @@ _TARGETS = [
     _target(
         "a program that lacks a part",
         _ARTIFACT,
-        _artifact(lambda model: model.programs.pop("programs/saved_model/program.json")),
+        artifact(lambda model: model.programs.pop("programs/saved_model/program.json")),
         "savedmodel-program",
         "KS-20",
     ),
-    _target("a program of another version", _ARTIFACT, _artifact(_other_version), "savedmodel-program", "KS-20"),
+    _target("a program of another version", _ARTIFACT, artifact(_other_version), "savedmodel-program", "KS-20"),
 ]
 
 FAULTS: list[Fault] = [*_MESSAGES, *_TABLES, *_BUNDLES, *_GRAPHS, *_SAVED, *_TARGETS]

@@ -14,6 +14,17 @@ _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\?#\ud800-\udfff]")
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f/\\:]")
 
 
+# What file managers put beside the files of others (K-69).
+_CLUTTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+_CLUTTER_FOLDER, _CLUTTER_PREFIX = "__MACOSX", "._"
+
+
+def is_clutter(name: str) -> bool:
+    """Whether a relative name is that of a file which a file manager put there for itself."""
+    *folders, file = name.split("/")
+    return file in _CLUTTER or file.startswith(_CLUTTER_PREFIX) or _CLUTTER_FOLDER in folders
+
+
 def leads_elsewhere(name: str) -> bool:
     """Whether a relative name with `/` between its steps may mean something that is not below its folder."""
     return "\0" in name or not {"", ".", ".."}.isdisjoint(name.split("/"))

@@ -77,9 +77,57 @@ def test_unknown_members_are_handed_on(kit: Any) -> None:
     path = kit.write(kit.dense_model(), kit.dense_arrays(), members={"notes/read me.txt": b"hello"})
     model = kit.read(path, native=False)
     assert [(name, dict(item.bindings)) for name, item in model.native.items()] == [
-        ("native/keras/notes/read me.txt", {})
+        ("native/keras/notes/read%20me.txt", {})
     ]
     assert kit.content(kit.back(model))["members"]["notes/read me.txt"] == b"hello"
+
+
+@pytest.mark.clause("K-5", "P-6")
+def test_members_that_no_part_may_be_called_are_handed_on(kit: Any) -> None:
+    """A name that a part cannot have is escaped, and comes back as it was."""
+    names = [".hidden", "notes/100 %.txt", "notes/ends."]
+    path = kit.write(kit.dense_model(), kit.dense_arrays(), members={name: name.encode() for name in names})
+    model = kit.read(path, native=False)
+    assert list(model.native) == [
+        "native/keras/%2Ehidden",
+        "native/keras/notes/100%20%25.txt",
+        "native/keras/notes/ends%2E",
+    ]
+    members = kit.content(kit.back(model))["members"]
+    assert [members[name] for name in names] == [name.encode() for name in names]
+
+
+@pytest.mark.clause("K-69")
+def test_what_a_file_manager_left_is_left_out(kit: Any) -> None:
+    """Files that file managers put into an archive for themselves are reported, and go nowhere."""
+    names = [
+        *(".DS_Store", "assets/.DS_Store", "notes/Thumbs.db", "desktop.ini"),
+        *("__MACOSX/._config.json", "__MACOSX/assets/x", "._metadata.json"),
+    ]
+    path = kit.write(kit.dense_model(), kit.dense_arrays(), members=dict.fromkeys([*names, "Thumbs.db.txt"], b"x"))
+    report = Report()
+    model = kit.read(path, native=False, report=report)
+    assert list(model.native) == ["native/keras/Thumbs.db.txt"]
+    assert model.assets == {}
+    assert sorted(entry.subject for entry in report.entries if entry.status == "left-out") == sorted(names)
+    assert report.ok
+
+
+@pytest.mark.clause("K-70")
+@pytest.mark.parametrize("part", ["assets/%2E%2E%2F%2E%2E%2Fevil", "native/keras/%2E%2E%2Fevil", "native/keras/a%5Cb"])
+def test_no_archive_is_written_whose_members_lead_out_of_it(kit: Any, tmp_path: Path, part: str) -> None:
+    """An artifact whose escaped names would lead elsewhere is refused, and nothing is written."""
+    model = kit.read(kit.write(kit.dense_model(), kit.dense_arrays()), native=False)
+    blob = Blob.of(b"x", "application/octet-stream")
+    if part.startswith("assets/"):
+        model.assets[part] = blob
+    else:
+        model.native[part] = Native(blob, "keras")
+    target = tmp_path / "out.keras"
+    with pytest.raises(EtuiError) as refused:
+        v3.write(model, target, Report(), strict=True)
+    assert refused.value.code == "foreign-zip-name"
+    assert not target.exists()
 
 
 @pytest.mark.clause("N-1@bcd909", "N-2@ec26e1", "N-3@2ee5a9", "K-58@3c09cf")

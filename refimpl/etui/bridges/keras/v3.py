@@ -25,9 +25,12 @@ from etui.errors import error, shown
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.model import Blob, Model
 from etui.report import Report
+from etui.storage.foreign_names import is_clutter
 from etui.storage.hdf5 import open_hdf5
 from etui.storage.hdf5_writer import spool, spooled
+from etui.storage.part_names import escape, unescape
 from etui.storage.zip_foreign import ForeignZip, Member, open_zip, write_zip
+from etui.storage.zip_names import check_names
 
 __all__ = ["read", "recognises", "write"]
 
@@ -78,7 +81,8 @@ def _read(archive: ForeignZip, report: Report, limits: Limits, *, native: bool) 
     dialect = keras_archive.dialect_of(tree, metadata)
     model = read_model(Content(tree, dialect, file.groups, file.datasets, metadata), report, f"keras {CONFIG}")
     if model.config is not None:
-        blobs = {name: Blob(archive.source(name)) for name in names if name.startswith(ASSETS)}
+        assets = (name for name in names if name.startswith(ASSETS) and not is_clutter(name))
+        blobs = {name: Blob(archive.source(name)) for name in assets}
         model.assets = read_assets(model.config, blobs, report)
     _keep_natives(model, archive, metadata, report, native=native)
     return model
@@ -91,11 +95,15 @@ def _keep_natives(
     version = metadata.get("keras_version")
     version = version if isinstance(version, str) else None
     for name in archive.names():
+        if is_clutter(name):
+            report.add("document", name, "left-out", "what a file manager put there for itself")
+            continue
         if name == WEIGHTS or name.startswith(ASSETS) or (name in _TRANSLATED and not native):
             continue
         blob = Blob(archive.source(name), _JSON if name in _TRANSLATED else _OTHER)
-        model.native[NATIVE + name] = model.bind(blob, FRAMEWORK, version, *_TRANSLATED.get(name, ()))
-        report.add("document", NATIVE + name, "verbatim", "" if name in _TRANSLATED else "handed on")
+        part = NATIVE + escape(name)
+        model.native[part] = model.bind(blob, FRAMEWORK, version, *_TRANSLATED.get(name, ()))
+        report.add("document", part, "verbatim", "" if name in _TRANSLATED else "handed on")
 
 
 def write(
@@ -122,6 +130,7 @@ def write(
 
     Raises:
         LimitError: ``limit-document``, a config that readers refuse.
+        UnsafeError: ``foreign-zip-name``, an asset or a native document whose name leads out of the archive.
         TransferError: a code that begins with ``keras-``, Keras has no form for the model; ``not-complete``.
         MissingExtraError: h5py is not installed.
         StorageError: the target cannot be written; what was there is as it was.
@@ -155,6 +164,7 @@ def write(
         members += [(name, blob.size, [blob.view()]) for name, blob in assets]
         known = {name for name, _, _ in members}
         members += [(name, blob.size, [blob.view()]) for name, blob in _handed_on(model) if name not in known]
+        check_names([name for name, _, _ in members], os.fspath(target), limits)
         write_zip(path, members)
 
 
@@ -175,4 +185,4 @@ def _handed_on(model: Model) -> Iterator[tuple[str, Blob]]:
     """Members of the source's archive that no rule knows."""
     for name, native in model.native.items():
         if name.startswith(NATIVE) and name not in _OWN and not native.bindings:
-            yield name.removeprefix(NATIVE), native.blob
+            yield unescape(name.removeprefix(NATIVE)), native.blob

@@ -37,6 +37,7 @@ from etui.limits import Limits
 from etui.model import Blob, Model, Native
 from etui.report import Report
 from etui.storage.foreign_folder import ForeignFolder
+from etui.storage.foreign_names import is_clutter
 from etui.storage.part_names import escape
 from etui.storage.protobuf import Message, decode
 from etui.storage.tf_bundle import Bundle, BundleTensor, open_bundle
@@ -278,7 +279,7 @@ class _Reading:
                 found = f"the asset {shown(definition['filename'])}, which is not below {ASSETS}"
                 raise error("savedmodel-asset", where=f"{self.folder.location}, {MAIN}", found=found)
         for name in names:
-            if name.startswith(ASSETS):
+            if name.startswith(ASSETS) and not is_clutter(name):
                 part = ASSETS + escape(name.removeprefix(ASSETS))
                 model.assets[part] = Blob(self.folder.source(name))
                 self.program.assets[name] = part
@@ -304,6 +305,9 @@ class _Reading:
     def _others(self, model: Model, *, native: bool) -> None:
         """Files that are no part of the format are handed on; the fingerprint is of bytes that may change."""
         for name in self.folder.names():
+            if is_clutter(name):
+                self.report.add("document", name, "left-out", "what a file manager put there for itself")
+                continue
             if name in (MAIN, METADATA) or name.startswith((ASSETS, f"{VARIABLES}.")):
                 continue
             if name == FINGERPRINT or not native:
