@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from etui._version import SPEC_VERSION, __version__
 
 if TYPE_CHECKING:
-    from etui import checkpoints, jax, keras, signing, torch
+    from etui import checkpoints, jax, keras, onnx, programs, signing, torch
     from etui.artifact import open_model as open  # noqa: A004 (etui.open is the name of the public function)
     from etui.bridges.hub import pull, push
     from etui.canonical.values import (
@@ -54,9 +54,12 @@ if TYPE_CHECKING:
     from etui.limits import Limits
     from etui.model import Blob, Model, Native
     from etui.report import Report
+    from etui.running import run
     from etui.saving import save
     from etui.translation import to_core, to_keras
     from etui.verification import validate, verify
+    from etui.viewing.page import view
+    from etui.viewing.plot import plot
 
 __all__ = [
     "SPEC_VERSION",
@@ -102,9 +105,13 @@ __all__ = [
     "diff",
     "jax",
     "keras",
+    "onnx",
     "open",
+    "plot",
+    "programs",
     "pull",
     "push",
+    "run",
     "save",
     "signing",
     "to_core",
@@ -112,6 +119,7 @@ __all__ = [
     "torch",
     "validate",
     "verify",
+    "view",
 ]
 
 _HOMES = {
@@ -143,9 +151,12 @@ _HOMES = {
     "limits": ["Limits"],
     "model": ["Blob", "Model", "Native"],
     "report": ["Report"],
+    "running": ["run"],
     "saving": ["save"],
     "translation": ["to_core", "to_keras"],
     "verification": ["validate", "verify"],
+    "viewing.page": ["view"],
+    "viewing.plot": ["plot"],
 }
 _PLACES = {
     name: (f"etui.{module}", names[name] if isinstance(names, dict) else name)
@@ -155,7 +166,7 @@ _PLACES = {
 
 
 # Modules that are part of the face, imported when they are first used.
-_MODULES = frozenset({"checkpoints", "jax", "keras", "signing", "torch"})
+_MODULES = frozenset({"checkpoints", "jax", "keras", "onnx", "programs", "signing", "torch"})
 
 
 def __getattr__(name: str) -> Any:

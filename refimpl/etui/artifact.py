@@ -16,6 +16,7 @@ from etui.errors import error
 from etui.garbage import no_garbage
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.model import Blob, Model, Native
+from etui.onnx_pointers import with_pointers
 from etui.shortage import shortage
 from etui.storage import Location, Target, create_artifact, open_artifact, urls
 from etui.storage.base import ArtifactReader, ArtifactWriter, ByteSource, Form, is_remote
@@ -178,6 +179,7 @@ def write(
         document.name: plan_data(document.role, document.tensors(container), shard_size, limits)
         for document, container in model.documents()
     }
+    model = with_pointers(model, plans)
     fresh = {name for name, native in model.native.items() if model.is_fresh(native)}
     documents = _rehearse(model, plans, fresh, limits)
 

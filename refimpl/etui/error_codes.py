@@ -480,6 +480,23 @@ _ROWS: dict[str, tuple[str, str | None, str, str]] = {
     ),
     "remote-write": ("storage", None, "the store has not kept what was sent", "Try again."),
     "extra-remote": ("extra", None, "a file system's package is not installed", 'Run `pip install "etui[remote]"`.'),
+    # Looking at models
+    "view-subject": (
+        "usage",
+        None,
+        "nothing that can be looked at",
+        "Pass an etui.Model, a Keras model, a step of a series, or the path of a file.",
+    ),
+    "plot-config": ("usage", None, "a model without a config, so without a graph", "Try `etui inspect`."),
+    "plot-option": ("usage", None, "a picture that cannot be drawn like this", "See `etui plot --help`."),
+    "plot-size": ("usage", None, "a picture with too many pixels", "Draw an SVG, or take --scale 1 or --depth 1."),
+    "plot-fonts": (
+        "extra",
+        None,
+        "a PNG needs a font, and the system has none",
+        "Install one, such as Debian's fonts-dejavu-core, or draw an SVG.",
+    ),
+    "extra-plot": ("extra", None, "resvg_py is not installed, which makes a PNG", 'Run `pip install "etui[plot]"`.'),
     # The Hub
     "hub-name": ("usage", None, "not the name of a repository", _CALLER),
     "hub-missing": (
@@ -530,6 +547,70 @@ _ROWS: dict[str, tuple[str, str | None, str, str]] = {
     "hub-refused": ("storage", None, "what the Hub refuses", "Look at what it says."),
     "hub-unreachable": ("storage", None, "a Hub that cannot be reached", "Look at the network and at HF_ENDPOINT."),
     "extra-hub": ("extra", None, "huggingface_hub is not installed", 'Run `pip install "etui[hub]"`.'),
+    # ONNX (annex T)
+    "onnx-op": (
+        "transfer",
+        None,
+        "what a program of ONNX cannot say",
+        "`etui.onnx.supported()` tells what it can; run the model by `etui.run`, or make a program of another kind.",
+    ),
+    "onnx-shape": (
+        "transfer",
+        None,
+        "sizes that are not fixed where a program of ONNX has to know them",
+        "Give the model's inputs fixed sizes, or name the axes.",
+    ),
+    "onnx-tensor": (
+        "transfer",
+        None,
+        "a variable that no initializer of ONNX can be pointed at",
+        "Store it as a plain tensor, in one piece or cut along one axis.",
+    ),
+    "onnx-build": ("transfer", None, "tensors that do not fit together", "Look at the model's shapes."),
+    "onnx-form": ("invalid", "PG-1", "a program of ONNX of another form", _REPORT),
+    "onnx-data": (
+        "unsafe",
+        "PG-5",
+        "an initializer whose bytes would be read from elsewhere than the artifact's own data",
+        "Do not run it: take the program in anew with `etui.onnx.add`.",
+    ),
+    "onnx-domain": (
+        "unsafe",
+        "PG-6",
+        "operators that are not of ONNX, whose code the program does not hold",
+        "Export the model with the operators of ONNX alone.",
+    ),
+    "onnx-file": ("usage", None, "no ONNX model that can be taken in", _CALLER),
+    "extra-onnx": ("extra", None, "onnx or onnxruntime is not installed", 'Run `pip install "etui[onnx]"`.'),
+    # Programs, and running them (annex T)
+    "program-missing": ("usage", None, "no such program", "`etui programs list` names those that are there."),
+    "program-name": ("usage", None, "a name that no program can have", "Use letters, digits, `_`, `-` and `.`."),
+    "program-exists": ("usage", None, "a program of that name is there", "Take another name, or replace it."),
+    "program-kind": ("usage", None, "a kind of program that cannot be used so", _CALLER),
+    "program-option": ("usage", None, "an option that does not fit", _CALLER),
+    "program-artifact": ("usage", None, "not an artifact", "Make one with `etui convert`."),
+    "program-form": ("invalid", "PG-30", "a program that is not in the form of its kind", _REPORT),
+    "program-effects": (
+        "unsafe",
+        "PG-36",
+        "a program that would run other code, or reach files",
+        "Run it only if you trust its author: `effects=True`, or `--allow-effects`, where its kind takes it.",
+    ),
+    "program-stale": (
+        "transfer",
+        None,
+        "a program of another config or other weights than the artifact's",
+        "Make it anew; or run it as it is: `stale=True`, or `--stale`.",
+    ),
+    "program-failed": ("storage", None, "a program that did not come to its end", "See the reason."),
+    "stablehlo-export": ("transfer", None, "what jax.export does not take", "See the reason."),
+    "extra-run-tensorflow": ("extra", None, "TensorFlow is not installed", "Run `pip install tensorflow`."),
+    "run-input": ("usage", None, "an input that is not there, or not known", _CALLER),
+    "run-input-file": ("usage", None, "not a file of inputs", "Give an .npz or .npy file of NumPy, or a small .json file."),
+    "run-input-shape": ("usage", None, "an input of another shape", _CALLER),
+    "run-input-dtype": ("usage", None, "an input of another dtype", _CALLER),
+    "run-output": ("usage", None, "outputs that no such file can hold", "Write an .npz file."),
+    "run-none": ("transfer", None, "a model that cannot be run here", "See the reasons."),
 }
 
 ERROR_CODES: dict[str, ErrorCode] = {code: ErrorCode(*row) for code, row in _ROWS.items()}

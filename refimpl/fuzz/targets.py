@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from fuzz import targets_foreign, targets_own
+from fuzz import targets_foreign, targets_own, targets_programs
 from fuzz.kit import Target
 
-TARGETS: Final[dict[str, Target]] = {target.name: target for target in (*targets_own.TARGETS, *targets_foreign.TARGETS)}
+TARGETS: Final[dict[str, Target]] = {
+    target.name: target for target in (*targets_own.TARGETS, *targets_foreign.TARGETS, *targets_programs.TARGETS)
+}

@@ -73,6 +73,11 @@ class FileSource:
         """Number of bytes when the file was opened."""
         return self._size
 
+    @property
+    def where(self) -> str:
+        """The file's name as it was opened; another file may have it by now."""
+        return self._where
+
     def read(self, offset: int, length: int) -> bytes:
         """A copy of a range."""
         check_range(self._size, offset, length)

@@ -284,3 +284,111 @@ def test_what_cannot_be_evaluated_is_told(module: Module, code: str) -> None:
     with pytest.raises(EtuiError, match="d ") as refusal:
         evaluate(model(root), np.ones((1, 3)))
     assert refusal.value.code == code
+
+
+@pytest.mark.clause("CV-10@578c3a")
+@pytest.mark.parametrize(
+    ("op", "attrs"),
+    [
+        ("unary", {"function": "sqrt"}),
+        ("reduce", {"function": "std"}),
+        ("rescale", {"scale": 0.1}),
+        ("avg_pool", {"pool_size": [3]}),
+        ("unit_norm", {"axes": [1]}),
+    ],
+)
+def test_functions_of_integers_are_computed_in_the_precision(op: str, attrs: dict[str, Any]) -> None:
+    """Integers become floats of the compute dtype before an op computes with them, and not only behind it."""
+    precision = {"compute_dtype": "float64", "variable_dtype": "float64"}
+    given = Module("x", op="core:input", attrs={"shape": [None, 3, 1], "dtype": "int64"})
+    modules = [given, layer("op", op, **attrs, precision=precision)]
+    root = graph("m", modules, [at("x")], at("op"), [Call("x", "x"), Call("op", "op", [at("x")])])
+    x = np.array([[[3], [5], [8]]])
+    found = evaluate(model(root), x, precision=True)
+    assert found.dtype == np.float64
+    np.testing.assert_array_equal(found, evaluate(model(root), x.astype(np.float64), precision=True))
+    assert not np.array_equal(found, evaluate(model(root), x.astype(np.float32)))
+
+
+@pytest.mark.clause("CV-10@578c3a")
+@pytest.mark.parametrize(
+    ("op", "attrs", "x", "dtype"),
+    [
+        ("activation", {"function": "relu"}, [[1, -2]], "float64"),
+        ("relu", {}, [[1, -2]], "float64"),
+        ("softmax", {}, [[1, -2]], "float64"),
+        ("clip", {"low": -1.0, "high": 2.0}, [[True, False]], "int64"),
+        ("unary", {"function": "square"}, [[True, False]], "int64"),
+        ("global_max_pool", {}, [[[1], [3]]], "int64"),
+        ("resize", {"size": [2], "interpolation": "bilinear"}, [[[1], [3]]], "float64"),
+        ("resize", {"size": [4]}, [[[1], [3]]], "int64"),
+        ("cast", {"dtype": "float32"}, [[1, -2]], "float32"),
+    ],
+)
+def test_the_dtype_of_what_integers_become(op: str, attrs: dict[str, Any], x: Any, dtype: str) -> None:
+    """Functions give floats of the compute dtype, arithmetic integers, a choice of elements their dtype."""
+    array = np.array(x)
+    precision = {"compute_dtype": "float64", "variable_dtype": "float64"}
+    shape = [None, *array.shape[1:]]
+    given = Module("x", op="core:input", attrs={"shape": shape, "dtype": array.dtype.name})
+    modules = [given, layer("op", op, **attrs, precision=precision)]
+    root = graph("m", modules, [at("x")], at("op"), [Call("x", "x"), Call("op", "op", [at("x")])])
+    assert evaluate(model(root), array, precision=True).dtype == np.dtype(dtype)
+
+
+@pytest.mark.clause("CV-10@578c3a")
+def test_booleans_are_summed_as_numbers_among_numbers() -> None:
+    """True and true and a half are two and a half, and the mean of true and true is one."""
+    three = [source(name, dtype) for name, dtype in (("a", "bool"), ("b", "bool"), ("c", "float32"))]
+    ends = [at("a"), at("b"), at("c")]
+    modules = [*three, layer("sum", "add"), layer("mean", "mean")]
+    calls = [*(Call(one.name, one.name) for one in three), Call("sum", "sum", [ends]), Call("mean", "mean", [ends[:2]])]
+    root = graph("m", modules, ends, [at("sum"), at("mean")], calls)
+    true = np.ones((1, 1), bool)
+    total, mean = evaluate(model(root), [true, true, np.full((1, 1), 0.5, np.float32)])
+    assert (total.tolist(), mean.tolist()) == ([[2.5]], [[1.0]])
+
+
+@pytest.mark.clause("CV-10@578c3a")
+@pytest.mark.parametrize("op", ["simple_rnn", "lstm", "gru"])
+def test_a_sequence_of_integers_keeps_its_first_state(op: str) -> None:
+    """The states are floats as the variables are."""
+    gates = {"simple_rnn": 1, "lstm": 4, "gru": 3}[op]
+    own = {"kernel": RNG.normal(size=(1, gates * 2)), "recurrent_kernel": RNG.normal(size=(2, gates * 2))}
+    h, x = np.full((1, 2), 0.5), np.array([[[1], [2]]])
+    states = [source("h", "float64"), *([source("c", "float64")] if op == "lstm" else [])]
+    results = []
+    for dtype in ("int64", "float64"):
+        given = Module("x", op="core:input", attrs={"shape": [None, 2, 1], "dtype": dtype})
+        modules = [given, *states, layer("r", op, ("kernel", "recurrent_kernel"), units=2, use_bias=False)]
+        ends = [at("x"), *(at(one.name) for one in states)]
+        calls = [*(Call(one.call, one.call) for one in ends), Call("r", "r", ends)]
+        root = graph("m", modules, ends, at("r"), calls)
+        made = model(root, **{f"r__{role}": value for role, value in own.items()})
+        results.append(evaluate(made, [x.astype(dtype), *[h for _ in states]]))
+    np.testing.assert_array_equal(*results)
+
+
+@pytest.mark.clause("CV-10@578c3a")
+@pytest.mark.parametrize("op", ["dot_attention", "additive_attention"])
+def test_attention_of_booleans_adds_numbers(op: str) -> None:
+    """Booleans are numbers to it, as in floats."""
+    x = np.array([[[True, True], [False, True]]])
+    results = []
+    for dtype in ("bool", "float32"):
+        given = Module("x", op="core:input", attrs={"shape": [None, 2, 2], "dtype": dtype})
+        modules = [given, layer("op", op)]
+        root = graph("m", modules, [at("x")], at("op"), [Call("x", "x"), Call("op", "op", [at("x"), at("x")])])
+        results.append(evaluate(model(root), x.astype(dtype)))
+    np.testing.assert_array_equal(*results)
+
+
+@pytest.mark.clause("CV-10@578c3a")
+def test_a_variable_that_an_op_changes_keeps_its_dtype() -> None:
+    """With `precision` the new averages of batch_norm are stored as the old ones are."""
+    roles = ("gamma", "beta", "moving_mean", "moving_variance")
+    modules = [source("x"), layer("bn", "batch_norm", roles, precision={"compute_dtype": "bfloat16"})]
+    root = graph("m", modules, [at("x")], at("bn"), [Call("x", "x"), Call("bn", "bn", [at("x")])])
+    made = model(root, **{f"bn__{role}": np.ones(2, ml_dtypes.bfloat16) for role in roles})
+    _, updates = evaluate(made, RNG.normal(size=(3, 2)).astype(np.float32), training=True, precision=True)
+    assert {value.dtype.name for value in updates.values()} == {"bfloat16"}

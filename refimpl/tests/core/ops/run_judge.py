@@ -3,8 +3,8 @@
 
     python run_judge.py SIDE [RESULT.json] [OP...]
 
-SIDE is keras (with TensorFlow), keras_jax, torch or jax. Prints a table of the cases of each op; the exit code is 1 if
-one was judged wrong.
+SIDE is keras (with TensorFlow), keras_jax, torch, jax or onnx. Prints a table of the cases of each op; the exit code is
+1 if one was judged wrong.
 """
 
 from __future__ import annotations

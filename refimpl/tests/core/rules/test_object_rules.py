@@ -71,6 +71,8 @@ def test_objects_without_a_required_parameter_are_refused() -> None:
         (np.array([[0.0], [1.0], [2.0], [0.0], [1.0]]), SHARES, "sparse_categorical"),
         (np.array([0.0, 1.0, 2.0, 0.0, 1.0]), SHARES, "sparse_categorical"),
         (np.eye(3)[[0, 1, 2, 0, 1]], SHARES, "categorical"),
+        (np.round(SHARES), SHARES[..., np.newaxis], "binary"),
+        (np.array([[0.0], [1.0], [1.0], [0.0], [1.0]]), SHARES[:, 0], "binary"),
     ],
 )
 def test_what_a_classification_is_follows_from_shapes(y: Any, p: Any, kind: str) -> None:
@@ -96,6 +98,74 @@ def test_a_mask_leaves_values_out_of_the_mean() -> None:
     assert none == 0.0
     metric = of("metrics", "mean_squared_error", dtype="float64")
     assert result(metric, update(metric, {}, y, SHARES, mask=mask)) == pytest.approx(each[mask].mean(), rel=1e-15)
+
+
+@pytest.mark.clause("CT-4@feeb15")
+@pytest.mark.parametrize("steps", [2, 5])
+def test_the_weight_of_a_sample_is_that_of_all_its_values(steps: int) -> None:
+    """Also where a sample has as many values as there are samples; the sum of the weights is that of the samples'."""
+    p = RNG.uniform(0.1, 0.9, size=(5, steps, 3))
+    weights, each = np.arange(1.0, 6.0), np.mean(np.square(p), axis=-1)
+    wanted = each * weights[:, np.newaxis]
+
+    def found(reduction: str, mask: Any = None) -> Any:
+        value = of("losses", "mean_squared_error", **({} if reduction == "mean" else {"reduction": reduction}))
+        return loss(value, np.zeros_like(p), p, weights, mask)
+
+    np.testing.assert_allclose(found("none"), wanted, rtol=1e-15)
+    assert found("sum") == pytest.approx(wanted.sum(), rel=1e-15)
+    assert found("mean") == pytest.approx(wanted.mean(), rel=1e-15)
+    assert found("mean_with_sample_weight") == pytest.approx(wanted.sum() / weights.sum(), rel=1e-15)
+    mask = np.arange(5 * steps).reshape(5, steps) % 3 != 0
+    assert found("mean", mask) == pytest.approx(wanted[mask].sum() / mask.sum(), rel=1e-14)
+    one = np.array([True, False, True, True, True])
+    assert found("sum", one) == pytest.approx(wanted[one].sum(), rel=1e-15)
+
+
+@pytest.mark.clause("CT-4@feeb15")
+def test_a_column_of_weights_is_one_for_each_sample() -> None:
+    """The values keep their shape, and a mask of the samples joins one that the loss itself has for their steps."""
+    y = np.zeros_like(SHARES)
+    weights = np.arange(1.0, 6.0)
+    value = of("losses", "mean_squared_error", reduction="none")
+    np.testing.assert_array_equal(loss(value, y, SHARES, weights[:, np.newaxis]), loss(value, y, SHARES, weights))
+    p, classes = RNG.uniform(0.1, 0.9, size=(5, 2, 3)), np.array([[0, 1], [2, 2], [1, 0], [2, 1], [0, 0]])
+    ignoring = of("losses", "sparse_categorical_crossentropy", reduction="sum", ignore_class=2)
+    mask = np.array([True, True, False, True, True])
+    each = loss(of("losses", "sparse_categorical_crossentropy", reduction="none"), classes, p)
+    assert loss(ignoring, classes, p, mask=mask) == pytest.approx(each[mask][classes[mask] != 2].sum(), rel=1e-14)
+
+
+@pytest.mark.clause("CT-2@3755e8")
+def test_labels_of_ctc_end_at_the_first_zero() -> None:
+    """What is behind it, a further label too, has no say."""
+    steps = np.log(RNG.uniform(0.1, 0.9, size=(3, 6, 4)))
+    value = of("losses", "ctc", reduction="none")
+    given, wanted = np.array([[1, 0, 2], [0, 3, 1], [2, 3, 1]]), np.array([[1, 0, 0], [0, 0, 0], [2, 3, 1]])
+    np.testing.assert_array_equal(loss(value, given, steps), loss(value, wanted, steps))
+
+
+@pytest.mark.clause("CT-7@cd6c48")
+def test_the_largest_are_found_before_predictions_are_clipped() -> None:
+    """Of predictions beyond 1 the larger one is the largest, and not the first."""
+    metric = of("metrics", "recall", thresholds=[0.0, 0.25, 0.5, 0.75, 1.0], top_k=1, dtype="float64")
+    state = update(metric, {}, np.array([[0.0, 1.0]]), np.array([[1.5, 2.0]]))
+    assert result(metric, state).tolist() == [1.0, 1.0, 1.0, 1.0, 0.0]
+
+
+@pytest.mark.clause("CT-5@78f4b5", "CT-7@cd6c48")
+@pytest.mark.parametrize("weights", [np.arange(1.0, 6.0), np.arange(1.0, 6.0)[:, np.newaxis]])
+@pytest.mark.parametrize("name", ["true_positives", "f1_score", "precision", "auc"])
+def test_the_weight_of_a_sample_is_that_of_its_elements(name: str, weights: Any) -> None:
+    """It is spread over the axes that it lacks, and the state keeps its shape."""
+    metric, y = of("metrics", name, dtype="float64"), np.round(SHARES)
+    p = SHARES if name == "f1_score" else RNG.uniform(0.1, 0.9, size=(5, 3, 2))
+    y = y if name == "f1_score" else np.round(p)
+    every = weights if name == "f1_score" else np.broadcast_to(weights.reshape(5, 1, 1), p.shape)
+    found, wanted = (update(metric, {}, y, p, sample_weight=one) for one in (weights, every))
+    for key, value in fresh_state(metric, p.shape[-1]).items():
+        assert found[key].shape == value.shape
+        np.testing.assert_allclose(found[key], wanted[key], rtol=1e-14)
 
 
 @pytest.mark.clause("CT-2@3755e8")

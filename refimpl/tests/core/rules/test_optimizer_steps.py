@@ -137,6 +137,99 @@ def test_gradients_are_summed_and_their_mean_makes_the_step() -> None:
     assert not optimizer.slots[W]["gradient_accumulator"].numpy().any()
 
 
+@pytest.mark.clause("CO-8@1742a7", "CV-8@76e0dd")
+def test_a_constraint_does_not_wait_for_the_update() -> None:
+    """Also while gradients are gathered it holds for what has one, and it leaves alone what has none."""
+    bounds = dict.fromkeys((W, B), ObjectValue("core:constraints.non_neg", {}))
+    optimizer, values = step(made(accumulation_steps=2), START, {W: GRADIENT[W]}, constraints=bounds)
+    np.testing.assert_array_equal(values[W], np.maximum(START[W], 0))
+    np.testing.assert_array_equal(values[B], START[B])
+    _, values = step(optimizer, values, GRADIENT, constraints=bounds)
+    np.testing.assert_allclose(values[W], np.maximum(np.maximum(START[W], 0) - 0.1 * GRADIENT[W], 0), rtol=1e-14)
+
+
+@pytest.mark.clause("CO-9@ddc1a7", "CO-3@31087d")
+def test_the_average_of_a_variable_without_a_gradient_moves() -> None:
+    """A step makes and moves the averages of all variables."""
+    optimizer, _ = step(made(ema_momentum=0.75), START, {W: GRADIENT[W]})
+    assert optimizer.fresh == []
+    np.testing.assert_array_equal(optimizer.slots[B]["average"].numpy(), START[B])
+    later, _ = step(optimizer, {W: START[W], B: 3 * START[B]}, {W: GRADIENT[W]})
+    np.testing.assert_allclose(later.slots[B]["average"].numpy(), 1.5 * START[B], rtol=1e-14)
+
+
+@pytest.mark.clause("CO-4@66f0a8", "CO-6@dfd104")
+@pytest.mark.parametrize("algorithm", ["sgd", "lamb", "adafactor"])
+def test_what_is_not_a_number_stays_so(algorithm: str) -> None:
+    """A norm that is not finite makes no gradient that is: nothing looks like a sound step."""
+    gradients = {W: np.array([[np.nan, 1.0], [1.0, 1.0]]), B: GRADIENT[B]}
+    h = {"clip_norm": 1.0} if algorithm == "sgd" else {}
+    _, values = step(made(algorithm, **h), START, gradients)
+    assert np.isnan(values[W]).all()
+    assert np.isfinite(values[B]).all()
+
+
+@pytest.mark.clause("CO-10@ec7de3")
+def test_a_skipped_first_step_that_counts_leaves_nadam_its_beginning() -> None:
+    """The product of its momenta begins at 1 with the first step that is taken."""
+    inner = made("nadam")
+    optimizer = Optimizer("core:loss_scale", {"count_skipped": True}, inner=inner, groups=[Group([W, B])])
+    bad = {W: GRADIENT[W] * np.inf, B: GRADIENT[B]}
+    optimizer, values = step(optimizer, START, bad)
+    assert (optimizer.step, optimizer.inner.fresh if optimizer.inner else None) == (1, [W, B])
+    optimizer, values = step(optimizer, values, {path: 16384 * gradient for path, gradient in GRADIENT.items()})
+    assert optimizer.inner is not None
+    assert 0 < float(optimizer.inner.shared_slots["u_product"].numpy()) < 1
+    assert np.isfinite(values[W]).all()
+
+
+@pytest.mark.clause("CO-6@dfd104")
+def test_ftrl_takes_the_rate_0_that_a_schedule_may_end_at() -> None:
+    """What is divided by it is not a number, as in any arithmetic of floats, and no error."""
+    value = ObjectValue("core:schedules.constant", {"value": 0.0})
+    optimizer = replace(made("ftrl", rate=None), schedule=value, schedule_clock="step")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        _, values = step(optimizer, START, GRADIENT)
+    assert values[W].shape == START[W].shape
+
+
+@pytest.mark.clause("CO-1@e6398b", "CO-4@66f0a8")
+def test_a_group_may_clip_by_the_norm_of_all() -> None:
+    """A limit of its own counts for its variables, and the norm is that of all gradients."""
+    optimizer = made(rate=1.0)
+    optimizer.groups = [Group([W]), Group([B], {"clip_global_norm": 1.0})]
+    _, values = step(optimizer, START, GRADIENT)
+    whole = float(np.sqrt(sum(np.sum(np.square(gradient)) for gradient in GRADIENT.values())))
+    np.testing.assert_allclose(values[W], START[W] - GRADIENT[W], rtol=1e-14)
+    np.testing.assert_allclose(values[B], START[B] - GRADIENT[B] / whole, rtol=1e-14)
+
+
+@pytest.mark.clause("O-5@06fdad")
+def test_the_rate_of_a_schedule_is_that_of_the_last_update() -> None:
+    """A schedule leaves its rate behind at each update, and none in between."""
+    optimizer = replace(made(rate=None, accumulation_steps=2), schedule=SCHEDULE, schedule_clock="micro_step")
+    rates, values = [], START
+    for _ in range(5):
+        optimizer, values = step(optimizer, values, GRADIENT)
+        rates.append(optimizer.learning_rate)
+    assert rates == [None, 0.5, 0.5, 0.25, 0.25]
+
+
+@pytest.mark.clause("O-5@06fdad")
+def test_the_rate_of_a_wrapper_is_that_of_what_it_wraps() -> None:
+    """A step that is left out leaves it, and a rate that nobody set is not one."""
+    inner = replace(made(rate=None), schedule=SCHEDULE, schedule_clock="step")
+    optimizer = Optimizer("core:loss_scale", {}, inner=inner, groups=[Group([W, B])])
+    optimizer, values = step(optimizer, START, GRADIENT)
+    assert optimizer.learning_rate == 1.0
+    optimizer, values = step(optimizer, values, GRADIENT)
+    assert optimizer.learning_rate == 0.5
+    optimizer, _ = step(optimizer, values, {W: GRADIENT[W] * np.inf, B: GRADIENT[B]})
+    assert optimizer.learning_rate == 0.5
+    plain = Optimizer("core:loss_scale", {}, inner=made(rate=None, learning_rate=0.5), groups=[Group([W, B])])
+    assert step(replace(plain, learning_rate=0.5), START, GRADIENT)[0].learning_rate == 0.5
+
+
 @pytest.mark.clause("CO-9@ddc1a7")
 @pytest.mark.parametrize(("start", "wanted"), [("first_step", 1.0), ("initial", 0.25)])
 def test_averages_begin_after_or_before_the_first_step(start: str, wanted: float) -> None:

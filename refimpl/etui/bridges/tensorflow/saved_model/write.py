@@ -72,6 +72,24 @@ def write_saved_model(
         folder = _rebuilt(model, report, reason)
     if strict:
         report.require_complete()
+    _put(target, folder, progress)
+
+
+def write_to_run(model: Model, program: Program, target: str | os.PathLike[str], limits: Limits) -> None:
+    """Write the folder of a program for TensorFlow to run: its graphs over the model's variables, current or not.
+
+    Raises:
+        TransferError: ``program-stale``, a variable of the graphs is not there any more.
+        StorageError: the target cannot be written.
+    """
+    try:
+        folder = _with_program(model, program, Report(), limits)
+    except KeyError as missing:
+        raise error("program-stale", where=program_file.MAIN, found=f"no tensor {missing}") from missing
+    _put(target, folder, None)
+
+
+def _put(target: str | os.PathLike[str], folder: Folder, progress: Progress | None) -> None:
     with replace_folder(target) as files:
         files.write(MAIN, [_data(folder.files.pop(MAIN))])
         for name, content in folder.files.items():

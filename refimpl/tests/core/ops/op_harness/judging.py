@@ -27,16 +27,17 @@ CONSTANTS_OF_KERAS = (
 """Ops that Keras computes with constants of float32 (a slope, 1/√d, the weights of a filter) even in float64; their
 bound in float64 is that of float32."""
 
-SIDES = ("keras", "keras_jax", "torch", "jax")
+SIDES = ("keras", "keras_jax", "torch", "jax", "onnx")
 
 EXAMPLES: Mapping[str, Mapping[str, int]] = {
     "keras": {"float64": 8, "float32": 8, "float16": 3, "bfloat16": 3},
     "keras_jax": {"float32": 4},
     "torch": {"float64": 8, "float32": 8, "float16": 3, "bfloat16": 3},
     "jax": {"float64": 3, "float32": 3, "float16": 1, "bfloat16": 1},
+    "onnx": {"float32": 16},
 }
 """By side: cases that are drawn for each op and dtype. JAX, which compiles each, is asked for fewer, and Keras on JAX,
-which turns float64 to float32, for one dtype."""
+which turns float64 to float32, for one dtype, as are programs of ONNX, which compute in float32."""
 
 FUNCTIONS = {"unary": 5, "binary": 4, "activation": 4, "reduce": 2}
 """Ops that are many functions, and by what their number of cases is multiplied."""

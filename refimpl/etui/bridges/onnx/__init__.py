@@ -1,0 +1,1 @@
+"""ONNX: programs made from core graphs, and those of others taken in (SPEC.md, annex T)."""
