@@ -195,11 +195,11 @@ def convert(
                     model, place, writing, strict=strict, progress=progress, limits=limits, **options
                 )
     finally:
-        account.entries += _merged(reading, writing)
+        account.entries += merged(reading, writing)
     return account
 
 
-def _merged(reading: Report, writing: Report) -> list[Entry]:
+def merged(reading: Report, writing: Report) -> list[Entry]:
     """One entry for each item: of the two directions, that which says the worse, or else the more, of it."""
     found: dict[tuple[str, str], Entry] = {}
     for entry in [*reading.entries, *writing.entries]:

@@ -136,6 +136,12 @@ class Model:
     ) -> None:
         self.close()
 
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        from etui.viewing.notebook import html_of
+
+        return html_of(self)
+
     def documents(self) -> Iterator[tuple[Document, Any]]:
         """The documents that the model has, with their containers."""
         for document in DOCUMENTS.values():

@@ -170,5 +170,11 @@ class Report:
             said += [f"within {transfer.bound:.1e}"] if transfer.bound is not None else []
             yield f"  ~ {kind} {subjects[0]}{more}: {transfer.kind}" + (f" ({'; '.join(said)})" if said else "")
 
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        from etui.viewing.notebook import html_of
+
+        return html_of(self)
+
     def __str__(self) -> str:
         return "\n".join(self.lines())

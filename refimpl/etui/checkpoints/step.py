@@ -77,6 +77,12 @@ class Step:
         record = Record(self.number, self.identity, self.layouts, self.metrics, self.time)
         return StepReader(self.series.store, record, self.series.limits)
 
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        from etui.viewing.notebook import html_of
+
+        return html_of(self)
+
     def export(
         self,
         target: Target,

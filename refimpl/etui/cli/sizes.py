@@ -5,6 +5,10 @@ from __future__ import annotations
 import argparse
 import re
 
+from etui.viewing.lettering import size_text
+
+__all__ = ["counted", "parse_size", "size_text"]
+
 _PREFIXES = "kMGTP"
 _UNITS = {"": 1, "b": 1}
 _UNITS |= {f"{letter}b": 1000**power for power, letter in enumerate(_PREFIXES.lower(), 1)}
@@ -23,16 +27,6 @@ def parse_size(text: str) -> int:
     if size < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no size in bytes, such as 2GB or 512MiB")
     return size
-
-
-def size_text(size: int) -> str:
-    """A size with three digits and a decimal unit: ``612 B``, ``1.23 MB``."""
-    if size < 1000:
-        return f"{size} B"
-    value, power = size / 1000, 0
-    while value >= 999.5 and power < len(_PREFIXES) - 1:
-        value, power = value / 1000, power + 1
-    return f"{value:.3g} {_PREFIXES[power]}B"
 
 
 def counted(number: int, noun: str) -> str:

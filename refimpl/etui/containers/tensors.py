@@ -365,6 +365,12 @@ class Tensor:
         for key, part in sorted(self.components.items()):
             yield from part.physical(f"{name}#{key}")
 
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        from etui.viewing.notebook import html_of
+
+        return html_of(self)
+
     def __repr__(self) -> str:
         return f"Tensor({self.dtype}{list(self.shape)}{', ' + self.encoding if self.encoding else ''})"
 

@@ -35,3 +35,9 @@ class Variable:
     def numpy(self) -> Array:
         """The elements; see `Tensor.numpy`."""
         return self.tensor.numpy()
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        from etui.viewing.notebook import html_of
+
+        return html_of(self)

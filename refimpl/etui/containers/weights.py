@@ -104,6 +104,12 @@ class Weights(Mapping[str, Variable]):
         own, plain = self.resolve(path), self._plain
         return self.variables[own] if plain is None else plain[own]
 
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        from etui.viewing.notebook import html_of
+
+        return html_of(self)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.variables if self._plain is None else self._plain.paths())
 

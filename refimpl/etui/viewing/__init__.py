@@ -1,0 +1,1 @@
+"""Looking at models: statistics of tensors, a self-contained page, pictures of the architecture, and notebooks."""

@@ -1,0 +1,160 @@
+"""A browser, pages in it that must not complain, and models to look at."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import etui
+from etui.testing import view_models
+from etui.testing.samples import everything
+
+Page = Any
+REPOSITORY = Path(__file__).parents[3]
+TEMPLATE = REPOSITORY / "refimpl" / "etui" / "viewing" / "page.html"
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def _missing(reason: str) -> None:
+    """Without a browser the tests are skipped on a developer's machine, and fail where all of them must run."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A Chromium or Chrome without a window."""
+    try:
+        playwright: Any = import_module("playwright.sync_api")
+    except ImportError:
+        _missing("playwright is not installed: pip install playwright")
+    path = os.environ.get("ETUI_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    if path is None:
+        _missing(f"no browser: install chromium, or name one in ETUI_CHROMIUM (looked for {', '.join(NAMES)})")
+    with playwright.sync_playwright() as started:
+        found = started.chromium.launch(executable_path=path, args=QUIET)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def new_page(browser: Any) -> Iterator[Callable[..., Page]]:
+    """Opens pages, with options of a context; a test fails by what a page complains of or asks of elsewhere."""
+    contexts: list[Any] = []
+    complaints: list[str] = []
+
+    def opened(**options: Any) -> Page:
+        options.setdefault("viewport", {"width": 1280, "height": 800})
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        page.on("console", lambda message: _check_message(message, complaints))
+        page.on("pageerror", lambda fault: complaints.append(str(fault)))
+        page.on("request", lambda request: _check_address(request.url, complaints))
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def _check_message(message: Any, complaints: list[str]) -> None:
+    # The advice is about the tests, which look at canvases pixel by pixel.
+    if message.type in {"error", "warning"} and "willReadFrequently" not in message.text:
+        complaints.append(message.text)
+
+
+def _check_address(url: str, complaints: list[str]) -> None:
+    if not url.startswith(("file:", "data:", "blob:", "http://127.0.0.1:")):
+        complaints.append(f"a request to {url}")
+
+
+@pytest.fixture
+def page(new_page: Callable[..., Page]) -> Page:
+    """A page of a laptop's size."""
+    return new_page()
+
+
+@pytest.fixture(scope="session")
+def until() -> Callable[[Page, str], None]:
+    """Waits until an expression holds in a page; the page's policy forbids what playwright has for that."""
+
+    def waited(page: Page, expression: str) -> None:
+        for _ in range(300):
+            if page.evaluate(expression):
+                return
+            page.wait_for_timeout(50)
+        pytest.fail(f"never true: {expression}")
+
+    return waited
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the models and pages of the session are."""
+    return tmp_path_factory.mktemp("viewer")
+
+
+@pytest.fixture(scope="session")
+def models(folder: Path) -> dict[str, Path]:
+    """Packed artifacts by name."""
+    made: dict[str, Callable[[], etui.Model]] = {
+        "chain": lambda: view_models.chain(5000),
+        "everything": everything,
+        "hostile": view_models.hostile,
+        "pictures": view_models.pictures,
+        "trained": lambda: view_models.trained(0),
+        "later": lambda: view_models.trained(1),
+        "weights": view_models.weights_only,
+    }
+    paths = {name: folder / f"{name}.etui" for name in made}
+    for name, path in paths.items():
+        etui.save(made[name](), path)
+    return paths
+
+
+@pytest.fixture(scope="session")
+def view(folder: Path, models: dict[str, Path]) -> Callable[..., str]:
+    """Gives the address of a page that `etui view` made of one model or of two."""
+    made: dict[tuple[str, ...], str] = {}
+
+    def address(*names: str) -> str:
+        if names not in made:
+            target = folder / f"{'-'.join(names)}.html"
+            etui.view(*(models[name] for name in names), html=target, browser=False)
+            made[names] = target.as_uri()
+        return made[names]
+
+    return address
+
+
+@pytest.fixture
+def look(page: Page, view: Callable[..., str]) -> Callable[..., Page]:
+    """Opens the page of a model, and waits until it is shown."""
+
+    def opened(*names: str, tab: str | None = None) -> Page:
+        page.goto(view(*names))
+        page.wait_for_selector("[role=tab]")
+        if tab:
+            page.click(f"#tab-{tab}")
+        return page
+
+    return opened
