@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from etui.testing.npm import locked, tensorflowjs
 from etui.testing.tfjs_models import Kit
 
 Json = Any
 HERE = Path(__file__).parent
 LIBRARY = HERE.parents[1]
-TFJS = "4.22.0"
 MINUTES = 10
 
 
@@ -47,45 +44,6 @@ def run_script(command: list[str], tasks: list[dict[str, Json]], **environment: 
     results: list[dict[str, Json]] = json.loads(done.stdout)
     assert len(results) == len(tasks)
     return results
-
-
-def cache_folder() -> Path:
-    """Where the packages of npm stay between test runs: a folder of the user's, outside of the repository."""
-    base = os.environ.get("ETUI_NODE_CACHE") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "etui-tests" / f"tfjs-{TFJS}"
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """One process after the other works in a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def install(folder: Path, *packages: str) -> Path:
-    """Install packages of npm, once, and give the folder that holds them."""
-    with locked(folder):
-        return _install(folder, " ".join(packages))
-
-
-def _install(folder: Path, wanted: str) -> Path:
-    found = folder / "node_modules"
-    mark = folder / "installed"
-    if mark.is_file() and mark.read_text() == wanted:
-        return found
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.fail(
-            "these tests run TensorFlow.js: install Node 18 or newer with npm, or leave them out: -m 'not node'"
-        )
-    (folder / "package.json").write_text('{"private": true}')
-    command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", *wanted.split()]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60 * MINUTES, check=False)
-    if done.returncode:
-        pytest.fail(f"npm could not install {wanted}; is there a network?\n{done.stderr[-2000:]}")
-    mark.write_text(wanted)
-    return found
 
 
 def once(folder: Path, work: Callable[[Path], Json]) -> Json:
@@ -116,7 +74,7 @@ Judge = Callable[[list[dict[str, Json]]], list[dict[str, Json]]]
 @pytest.fixture(scope="session")
 def judge() -> Judge:
     """Runs tasks in TensorFlow.js, all of them in one process."""
-    packages = install(cache_folder(), f"@tensorflow/tfjs@{TFJS}")
+    packages = tensorflowjs()
 
     def ask(tasks: list[dict[str, Json]]) -> list[dict[str, Json]]:
         return run_script(["node", str(HERE / "judge.js")], tasks, NODE_PATH=str(packages))
