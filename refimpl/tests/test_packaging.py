@@ -72,10 +72,10 @@ def files(wheel: Path) -> list[str]:
 
 
 def test_the_wheel_has_what_the_library_reads(wheel: Path) -> None:
-    """The wheel holds every schema, the specification, the type markers and the licence."""
+    """The wheel holds every schema, the specification, the viewer's page, the type markers and the licence."""
     assert SCHEMAS
     expected = {f"etui/schemas/{name}" for name in SCHEMAS}
-    expected |= {"etui/SPEC.md", "etui/py.typed", "etui_conformance/py.typed"}
+    expected |= {"etui/SPEC.md", "etui/viewing/page.html", "etui/py.typed", "etui_conformance/py.typed"}
     assert expected - set(files(wheel)) == set()
     assert [name for name in files(wheel) if name.endswith("licenses/LICENSE")]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from etui.core.losses import divided, same_rank
+from etui.core.losses import divided, same_rank, spread
 
 Array = Any  # arrays of NumPy, whose arithmetic has no closer static type
 Attrs = Mapping[str, Any]
@@ -55,8 +55,7 @@ def counts(name: str, attrs: Attrs, y_true: Array, y_pred: Array, weight: Array 
     y_pred, y_true = same_rank(y_pred, y_true.astype(y_pred.dtype))
     weights = np.ones(y_pred.shape, y_pred.dtype)
     if weight is not None:
-        wide = weight.astype(y_pred.dtype)[..., np.newaxis]
-        weights = weights * same_rank(y_true, wide, expand=False)[1]
+        weights = spread(weight.astype(y_pred.dtype), y_pred)
     if attrs.get("top_k") is not None:
         y_pred = _only_top(y_pred, attrs["top_k"])
     if attrs.get("class_id") is not None:
@@ -96,11 +95,11 @@ def by_class(attrs: Attrs, y_true: Array, y_pred: Array, weight: Array | None) -
     else:
         said = y_pred > limit
     yes, p = y_true.astype(y_pred.dtype), said.astype(y_pred.dtype)
-    weights = np.ones(len(p), p.dtype) if weight is None else weight.astype(p.dtype)
+    weights = np.ones(p.shape, p.dtype) if weight is None else spread(weight.astype(p.dtype), p)
     axis = None if attrs["average"] == "micro" else 0
 
     def total(values: Array) -> Array:
-        return np.sum(values * weights[:, np.newaxis], axis=axis)
+        return np.sum(values * weights, axis=axis)
 
     return {
         "true_positives": total(p * yes),

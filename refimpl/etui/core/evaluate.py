@@ -16,6 +16,7 @@ from etui.canonical.values import MapValue, OutputRef
 from etui.containers.config import Graph, Module
 from etui.core import vocabulary
 from etui.core.attribute_types import FLOAT_DTYPES
+from etui.core.ops.floats import floats_of
 from etui.core.ops.registry import Array, Child, Definition, Mask, activation_function, definitions
 from etui.errors import EtuiError, error, shown
 from etui.model import Model
@@ -23,6 +24,7 @@ from etui.model import Model
 _GRAPHS = frozenset({"core:graph", "core:sequential"})
 _INPUT = "core:input"
 _PARAMETER = "core:parameter"
+_CAST = "core:cast"
 # What NumPy raises where tensors do not fit together, or an argument is of another form than the op takes.
 _MISFITS = (ValueError, IndexError, TypeError, KeyError, AttributeError)
 
@@ -195,16 +197,24 @@ class _Run:
             mask = kwargs.get("mask")
             options["mask"] = carried if mask is None else _nested(mask, lambda flow: flow.array)
         arrays = [_nested(value, lambda flow: _tensor(_rounded(flow.array, dtype))) for value in positional]
-        result = definition.function(*arrays, **options)
+        # What is narrower than float32 is computed in it, and rounded behind the op.
+        with floats_of(np.float64 if dtype == "float64" else np.float32):
+            result = definition.function(*arrays, **options)
         if definition.updates:
             result, updates = result
-            self.updates |= {self._path(module, role): value for role, value in updates.items()}
+            for role, value in updates.items():
+                self._update(module.params[role], value)
         flows = _marked(result, definition, entry.mask, options.get("mask"), carried)
-        return [Flow(_rounded(flow.array, dtype), flow.mask) for flow in flows]
+        own = dtype and attrs["dtype"] if module.op == _CAST else dtype
+        return [Flow(_rounded(flow.array, own), flow.mask) for flow in flows]
 
-    def _path(self, module: Module, role: str) -> str:
-        path = module.params[role]
-        return path if self.model.weights is None else self.model.weights.resolve(path)
+    def _update(self, path: str, value: Array) -> None:
+        """Keep the new value of a variable, with `precision` in the variable's own dtype."""
+        weights = self.model.weights
+        if weights is not None:
+            path = weights.resolve(path)
+            value = value.astype(weights[path].numpy().dtype) if self.precision else value
+        self.updates[path] = value
 
     def _child(self, child: Module, path: str, training: bool) -> Child:
         """A child module as its wrapper calls it."""

@@ -228,14 +228,15 @@ def _log_sum(x: Array, where: Array) -> Array:
 
 
 def ctc(y: Array, p: Array) -> Array:
-    """Connectionist temporal classification: class 0 is the blank, and zeros end the labels of a sample.
+    """Connectionist temporal classification: class 0 is the blank, and the first 0 ends the labels of a sample.
 
     Args:
         y: labels, [batch, length].
         p: logits, [batch, time, classes].
     """
     logs = _log_softmax(p, -1)
-    return np.stack([_ctc_of(labels[labels != 0].astype(np.int64), logs[at]) for at, labels in enumerate(y)])
+    kept = np.logical_and.accumulate(y != 0, axis=-1)
+    return np.stack([_ctc_of(y[at][kept[at]].astype(np.int64), logs[at]) for at in range(len(y))])
 
 
 def _ctc_of(labels: Array, logs: Array) -> Array:

@@ -61,9 +61,9 @@ def loss(
     """
     found, own = values(value, y_true, y_pred)
     _, attrs = parameters(value, "losses")
-    masks = [np.asarray(one, bool) for one in (mask, own) if one is not None]
-    both = np.logical_and.reduce(masks) if masks else None
-    return reduced(found, attrs["reduction"], sample_weight, both)
+    if mask is not None and own is not None:
+        own = np.logical_and(*level(np.asarray(mask, bool), own))
+    return reduced(found, attrs["reduction"], sample_weight, mask if own is None else own)
 
 
 def values(value: ObjectValue, y_true: Array, y_pred: Array) -> tuple[Array, Array | None]:
@@ -79,11 +79,12 @@ def values(value: ObjectValue, y_true: Array, y_pred: Array) -> tuple[Array, Arr
     """
     name, attrs = parameters(value, "losses")
     y_pred = np.asarray(y_pred)
-    y_true, y_pred = same_rank(np.asarray(y_true).astype(y_pred.dtype), y_pred)
+    y_true = np.asarray(y_true).astype(y_pred.dtype)
     own = {key: item for key, item in attrs.items() if key not in _COMMON}
     if name == "auto_crossentropy":
         name = auto_kind(y_true, y_pred) + "_crossentropy"
         own = _of_name(name)
+    y_true, y_pred = same_rank(y_true, y_pred)
     found = np.asarray(_LOSSES[name](y_true, y_pred, **own))
     if name == "circle":
         return found, found > 0
@@ -100,24 +101,20 @@ def _of_name(name: str) -> dict[str, Any]:
 
 def auto_kind(y_true: Array, y_pred: Array) -> str:
     """What a classification is by its shapes: ``binary``, ``sparse_categorical`` or ``categorical``."""
-    if y_pred.shape[-1] == 1:
+    given = y_pred.shape[-1]  # also where the predictions lose this axis
+    y_true, y_pred = same_rank(y_true, y_pred)
+    if 1 in (given, y_pred.shape[-1]):
         return "binary"
     sparse = y_true.ndim < y_pred.ndim or (y_true.shape[-1] == 1 and y_pred.shape[-1] > 1)
     return "sparse_categorical" if sparse else "categorical"
 
 
-def same_rank(one: Array, two: Array, *, expand: bool = True) -> tuple[Array, Array]:
-    """Two arrays whose numbers of axes differ by a last one of size 1, with equal numbers of axes.
-
-    Args:
-        one: an array.
-        two: another.
-        expand: a vector beside a column becomes a column; otherwise the column becomes a vector.
-    """
+def same_rank(one: Array, two: Array) -> tuple[Array, Array]:
+    """Two arrays whose numbers of axes differ by a last one of size 1, with equal numbers of axes."""
     if one.ndim == two.ndim + 1 and one.shape[-1] == 1:
-        return (one, two[..., np.newaxis]) if two.ndim == 1 and expand else (one[..., 0], two)
+        return (one, two[..., np.newaxis]) if two.ndim == 1 else (one[..., 0], two)
     if two.ndim == one.ndim + 1 and two.shape[-1] == 1:
-        return (one[..., np.newaxis], two) if one.ndim == 1 and expand else (one, two[..., 0])
+        return (one[..., np.newaxis], two) if one.ndim == 1 else (one, two[..., 0])
     return one, two
 
 
@@ -133,8 +130,7 @@ def reduced(values: Array, reduction: str, sample_weight: Array | None = None, m
     weight = None if sample_weight is None else np.asarray(sample_weight).astype(values.dtype)
     weight = masked_weight(weight, mask, values.dtype, mean=reduction == "mean")
     if weight is not None:
-        values, weight = same_rank(values, weight)
-        values = values * weight
+        values = values * spread(weight, values)
     if reduction == "none" or values.shape in ((), (0,)):
         return values
     total = np.asarray(np.sum(values))
@@ -154,8 +150,21 @@ def masked_weight(weight: Array | None, mask: Array | None, dtype: Any, *, mean:
         factor = factor * divided(np.asarray(factor.size, dtype), np.sum(factor))
     if weight is None:
         return factor
-    factor, weight = same_rank(factor, weight)
+    factor, weight = level(factor, weight)
     return weight * factor
+
+
+def level(one: Array, two: Array) -> tuple[Array, Array]:
+    """Two weights of samples with equal numbers of axes; the first of these are those that both have."""
+    rank = max(one.ndim, two.ndim)
+    return one.reshape(one.shape + (1,) * (rank - one.ndim)), two.reshape(two.shape + (1,) * (rank - two.ndim))
+
+
+def spread(weight: Array, values: Array) -> Array:
+    """Weights of samples as those of all their values; a single value of all samples is that of each weight."""
+    while weight.ndim > values.ndim > 0 and weight.shape[-1] == 1:
+        weight = weight[..., 0]
+    return np.broadcast_to(level(weight, values)[0], values.shape) if values.ndim else weight
 
 
 def divided(one: Any, two: Any) -> Array:

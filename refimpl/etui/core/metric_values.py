@@ -55,6 +55,7 @@ def values(name: str, attrs: Mapping[str, Any], y_true: Array, y_pred: Array) ->
     if name == "auto_accuracy":
         name = f"{auto_kind(y_true, y_pred)}_accuracy"
         own = {"threshold": 0.5} if name == "binary_accuracy" else {}
+        y_true, y_pred = same_rank(y_true, y_pred)
     return _VALUES[name](y_true, y_pred, **own).astype(y_pred.dtype), None
 
 

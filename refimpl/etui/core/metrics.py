@@ -67,7 +67,7 @@ def update(
     name, attrs = parameters(metric, "metrics")
     y_true = np.asarray(y_true)
     y_pred = y_true if y_pred is None else np.asarray(y_pred)
-    state = dict(state) or fresh_state(metric, y_pred.shape[-1] if y_pred.ndim else 1)
+    state = dict(state) or fresh_state(metric, same_rank(y_true, y_pred)[1].shape[-1] if y_pred.ndim else 1)
     weight = None if sample_weight is None else np.asarray(sample_weight)
     if "accumulator" in state or ("true_positives" in state and name not in _F_SCORES):
         added = confusion.counts(name, attrs, y_true, y_pred, weight)

@@ -134,6 +134,7 @@ class _Step:
             slots={path: {n: Tensor.of(a) for n, a in slots.items()} for path, slots in self.slots.items() if slots},
             fresh=[],
             shared_slots=shared,
+            learning_rate=self.rate if updates and optimizer.schedule is not None else optimizer.learning_rate,
         )
         return stepped, self.variables
 
@@ -162,11 +163,11 @@ class _Step:
             if h["clip_norm"] is not None:
                 g = g * _shrinking(h["clip_norm"], norm(g), h["clip_epsilon"])
             clipped[path] = g
-        limit = self.h["clip_global_norm"]
-        if limit is None:
-            return clipped
         whole = float(np.sqrt(sum(norm(gradient) ** 2 for gradient in clipped.values())))
-        return {path: g * _shrinking(limit, whole, self.h["clip_epsilon"]) for path, g in clipped.items()}
+        for path, g in clipped.items():
+            limit, epsilon = self.h_of[path]["clip_global_norm"], self.h_of[path]["clip_epsilon"]
+            clipped[path] = g if limit is None else g * _shrinking(limit, whole, epsilon)
+        return clipped
 
     def _update(self, gradients: dict[str, Array]) -> dict[str, Tensor]:
         """Weight decay and the rule, for each variable that has a gradient; gives the new shared slots."""
@@ -196,7 +197,7 @@ class _Step:
         if self.name != "nadam":
             return {}
         found = self.optimizer.shared_slots.get("u_product")
-        if found is None and self.optimizer.step:
+        if found is None and self.optimizer.slots:
             raise error("core-slots", found="the shared slot u_product is missing")
         first = next(iter(self.variables.values()))
         before = np.ones((), first.dtype) if found is None else found.numpy()
@@ -221,7 +222,7 @@ class _Step:
 
 def _shrinking(limit: float, size: float, epsilon: float) -> float:
     """What a gradient of the norm `size` is multiplied by."""
-    return min(1.0, limit / (size + epsilon)) if size + epsilon > 0 else 1.0
+    return 1.0 if size + epsilon == 0 else float(np.minimum(1.0, limit / (size + epsilon)))
 
 
 def _scaled_step(
@@ -255,6 +256,6 @@ def _scaled_step(
         shared_slots=shared,
         step=inner.step,
         micro_step=inner.micro_step,
-        learning_rate=inner.learning_rate,
+        learning_rate=optimizer.learning_rate if inner.learning_rate is None else inner.learning_rate,
     )
     return stepped, changed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
 import subprocess
 import sys
@@ -17,6 +16,23 @@ pytestmark = pytest.mark.library
 ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / "refimpl/examples/pages.py"
 DOCS = sorted((ROOT / "refimpl/docs").glob("*.md"))
+PROMPT = re.compile(r"^```(?:console|pycon|sh-session)$", re.MULTILINE)
+
+
+def _marked(pattern: str) -> list[Path]:
+    """The pages with prompts whose comment on their blocks is of that form."""
+    texts = {path: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *DOCS)}
+    marks = {path: "".join(re.findall(r"<!-- blocks: (.*?) -->", text)) for path, text in texts.items()}
+    return [path for path, text in texts.items() if PROMPT.search(text) and re.fullmatch(pattern, marks[path])]
+
+
+PLAIN = _marked("")
+# The walk through the tutorial is a test of its own, with these blocks and the commands between them.
+FRAMEWORKS = [path for path in _marked("frameworks.*") if path.name != "tutorial.md"]
+
+
+def _name(page: Path) -> str:
+    return page.name
 
 
 @pytest.fixture
@@ -31,38 +47,28 @@ def pages(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize(
-    ("name", "least"),
-    [
-        ("README.md", 16),
-        ("refimpl/docs/checkpoints.md", 12),
-        ("refimpl/docs/conformance.md", 2),
-        ("refimpl/docs/core-vocabulary.md", 7),
-        ("refimpl/docs/implement-etui.md", 15),
-        ("refimpl/docs/keras-formats.md", 12),
-        ("refimpl/docs/remote.md", 12),
-        ("refimpl/docs/signing.md", 18),
-    ],
-)
-def test_every_block_shows_the_real_output(pages: ModuleType, name: str, least: int) -> None:
+def test_no_page_is_left_out(pages: ModuleType) -> None:
+    """Every page with prompts is run below, or names the test that runs it."""
+    prompted = {path for path in pages.all_pages() if PROMPT.search(path.read_text(encoding="utf-8"))}
+    named = {path for path in prompted if pages.mark(path.read_text(encoding="utf-8")).test}
+    walked = {ROOT / "refimpl/docs/tutorial.md"}
+    assert {*PLAIN, *FRAMEWORKS} | named | walked == prompted
+    assert len(PLAIN) >= 11
+    assert len(FRAMEWORKS) >= 5
+
+
+@pytest.mark.parametrize("page", PLAIN, ids=_name)
+def test_every_block_shows_the_real_output(pages: ModuleType, page: Path) -> None:
     """Each command and each Python statement of a page prints what stands below it."""
-    text = (ROOT / name).read_text(encoding="utf-8")
-    assert len(re.findall(r"^(?:\$|>>>) ", text, re.MULTILINE)) >= least
+    text = page.read_text(encoding="utf-8")
     assert pages.rendered(text) == text
 
 
 @pytest.mark.frameworks
-@pytest.mark.parametrize(("name", "least"), [("live-keras.md", 12), ("pytorch.md", 30)])
-def test_a_page_on_a_framework_shows_the_real_output(name: str, least: int) -> None:
-    """Each statement of a page on live models prints what stands below it, in a process of its own."""
-    page = ROOT / "refimpl/docs" / name
-    assert len(re.findall(r"^>>> ", page.read_text(encoding="utf-8"), re.MULTILINE)) >= least
-    # On some processors oneDNN's fastest convolutions end the process in their backward pass.
-    settings = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "ONEDNN_MAX_CPU_ISA": "SSE41"}
-    environment = {**os.environ, **settings}
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), str(page)], env=environment, capture_output=True, text=True, check=False
-    )
+@pytest.mark.parametrize("page", FRAMEWORKS, ids=_name)
+def test_a_page_on_a_framework_shows_the_real_output(page: Path) -> None:
+    """Each statement of a page on a framework prints what stands below it, in a process of its own."""
+    done = subprocess.run([sys.executable, str(SCRIPT), str(page)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
 
 

@@ -132,7 +132,7 @@ def test_retention_removes_records_and_leaves_objects_to_the_collection(base: st
     assert len(series.verify()) == 2
 
 
-@pytest.mark.clause("CS-34")
+@pytest.mark.clause("CS-34@edead9")
 @pytest.mark.parametrize("base", BASES)
 def test_a_record_that_is_too_long_is_refused_and_not_cut(
     base: str, build: Build, monkeypatch: pytest.MonkeyPatch

@@ -254,14 +254,14 @@ def circle(y: Array, p: Array, gamma: float = 80.0, margin: float = 0.4, remove_
 
 @_loss
 def ctc(y: Array, p: Array) -> Array:
-    """Connectionist temporal classification (Graves et al. 2006): class 0 is the blank and ends the labels of a sample.
+    """Connectionist temporal classification (Graves et al. 2006): class 0 is the blank, and the first 0 ends the labels.
 
     Labels [batch, length], logits [batch, time, classes]. The states are the labels with a blank before, between and
     behind them; a step stays, goes on by one, or by two where that jumps over a blank between different labels.
     """
     labels = y.astype(jnp.int32)
     logs = nn.log_softmax(p, -1)
-    number = 2 * jnp.sum(labels != 0, axis=-1) + 1
+    number = 2 * jnp.sum(jnp.cumprod(labels != 0, axis=-1), axis=-1) + 1
     states = jnp.zeros((labels.shape[0], 2 * labels.shape[1] + 1), jnp.int32).at[:, 1::2].set(labels)
     jumps = (states != 0) & (states != jnp.pad(states, ((0, 0), (2, 0)))[:, :-2])
     emitted = jnp.take_along_axis(logs, states[:, None, :], axis=2)

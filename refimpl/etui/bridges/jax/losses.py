@@ -110,15 +110,18 @@ class _Loss:
         """The loss of a batch; computed in the predictions' dtype, or the loss' own where that is wider."""
         p = jnp.asarray(prediction)
         dtype = jax.dtypes.canonicalize_dtype(jnp.promote_types(p.dtype, self.dtype))
-        y, p = same_rank(jnp.asarray(target).astype(dtype), p.astype(dtype))
+        y, given = jnp.asarray(target).astype(dtype), p.astype(dtype)
+        y, p = same_rank(y, given)
         name, parameters = self.name, self.parameters
         if name == _AUTO:
-            name, parameters = f"{_kind(y, p)}_crossentropy", {}
+            # Also where the predictions lose this axis.
+            kind = "binary" if given.shape[-1] == 1 else _kind(y, p)
+            name, parameters = f"{kind}_crossentropy", {}
         values = LOSSES[name](y, p, **parameters)
         kept = None if mask is None else jnp.asarray(mask).astype(bool)
         own = _own_mask(name, parameters, y, values)
         if own is not None:
-            kept = own if kept is None else kept & own
+            kept = own if kept is None else jnp.logical_and(*_level(kept, own))
         return reduced(values, self.reduction, sample_weight, kept)
 
 
@@ -147,6 +150,19 @@ def same_rank(one: Array, two: Array) -> tuple[Array, Array]:
     return one, two
 
 
+def _level(one: Array, two: Array) -> tuple[Array, Array]:
+    """Two weights of samples with equal numbers of axes; the first of these are those that both have."""
+    rank = max(one.ndim, two.ndim)
+    return one.reshape(one.shape + (1,) * (rank - one.ndim)), two.reshape(two.shape + (1,) * (rank - two.ndim))
+
+
+def _spread(weight: Array, values: Array) -> Array:
+    """Weights of samples as those of all their values (CT-4); a single value of all samples is that of each weight."""
+    while weight.ndim > values.ndim > 0 and weight.shape[-1] == 1:
+        weight = weight[..., 0]
+    return jnp.broadcast_to(_level(weight, values)[0], values.shape) if values.ndim else weight
+
+
 def reduced(values: Array, reduction: str, sample_weight: Any, mask: Array | None) -> Array:
     """One number of many: their weighted sum, over their number for a mean; all of them for `none`.
 
@@ -160,11 +176,10 @@ def reduced(values: Array, reduction: str, sample_weight: Any, mask: Array | Non
         if weight is None:
             weight = factor
         else:
-            factor, weight = same_rank(factor, weight)
+            factor, weight = _level(factor, weight)
             weight = weight * factor
     if weight is not None:
-        values, weight = same_rank(values, weight)
-        values = values * weight
+        values = values * _spread(weight, values)
     if reduction == "none" or values.shape in ((), (0,)):
         return values
     total = jnp.sum(values)

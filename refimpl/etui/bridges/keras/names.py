@@ -16,6 +16,8 @@ FUNCTIONAL = {"keras": "keras.src.models.functional", "tf_keras": "tf_keras.src.
 _TOP = frozenset({"Functional", "Model", "Sequential"})
 # Classes that Keras exports under another name than their own, which names their group.
 _OWN_NAMES = {"keras:GroupQueryAttention": "GroupedQueryAttention"}
+# The torch backend makes optimizers of classes of its own, each a subclass of the exported one of its name.
+TORCH_OPTIMIZERS = "keras.src.backend.torch.optimizers."
 _UNSAFE = re.compile(r"[\x00-\x20\x7f%]")
 _NOT_WORD = re.compile(r"\W+")
 _HUMP = re.compile(r"(.)([A-Z][a-z]+)")
@@ -67,6 +69,7 @@ def class_of(module: object, name: str, registered: object) -> str:
         if isinstance(module, str) and module.startswith(f"{framework}."):
             inner = module[len(framework) + 1 :]
             inner = inner.removeprefix("src.") if inner.startswith("src.ops.") else inner
+            inner = "optimizers" if module.startswith(TORCH_OPTIMIZERS) else inner
             return f"{framework}:{_escape(f'{inner}.{name}')}"
     return f"custom:{_escape(registered if isinstance(registered, str) and registered else name)}"
 

@@ -69,7 +69,8 @@ class CoreLoss:
         target, prediction = same_rank(target, prediction)
         found = LOSSES[name](target, prediction, values)
         where = counting(name, target, found, values)
-        mask = where if mask is None else mask if where is None else mask & where
+        if where is not None:
+            mask = where if mask is None else torch.logical_and(*_level(mask, where))
         weights = _weights(sample_weight, mask, values["reduction"], dtype)
         return _reduced(found, weights, values["reduction"]) * self.weight
 
@@ -87,14 +88,28 @@ def _weights(sample_weight: Tensor | None, mask: Tensor | None, reduction: str, 
         kept = kept * torch.where(number > 0, mask.numel() / number.clamp(min=1.0), torch.zeros_like(number))
     if sample_weight is None:
         return kept
-    kept, sample_weight = same_rank(kept, sample_weight.to(dtype))
+    kept, sample_weight = _level(kept, sample_weight.to(dtype))
     return kept * sample_weight
+
+
+def _level(one: Tensor, two: Tensor) -> tuple[Tensor, Tensor]:
+    """Two weights of samples with equal numbers of axes; the first of these are those that both have."""
+    rank = max(one.ndim, two.ndim)
+    one, two = (x.reshape(tuple(x.shape) + (1,) * (rank - x.ndim)) for x in (one, two))
+    return one, two
+
+
+def _spread(weights: Tensor, found: Tensor) -> Tensor:
+    """Weights of samples as those of all their values (CT-4); a single value of all samples is that of each weight."""
+    while weights.ndim > found.ndim > 0 and weights.shape[-1] == 1:
+        weights = weights[..., 0]
+    return _level(weights, found)[0].expand_as(found) if found.ndim else weights
 
 
 def _reduced(found: Tensor, weights: Tensor | None, reduction: str) -> Tensor:
     if weights is not None:
-        found, weights = same_rank(found, weights.to(found.device))
-        found = found * weights
+        weights = weights.to(found.device)
+        found = found * _spread(weights, found)
     if reduction == "none" or found.ndim == 0:
         return found
     if reduction == "sum":

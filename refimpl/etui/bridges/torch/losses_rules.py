@@ -147,7 +147,9 @@ def counting(name: str, target: Tensor, found: Tensor, values: Mapping[str, Any]
 
 def automatic(target: Tensor, output: Tensor) -> str:
     """The cross-entropy that `auto_crossentropy` stands for, by the shapes."""
-    if output.shape[-1] == 1:
+    given = output.shape[-1]  # also where the prediction loses this axis
+    target, output = same_rank(target, output)
+    if 1 in (given, output.shape[-1]):
         return "binary_crossentropy"
     sparse = target.ndim < output.ndim or target.shape[-1] == 1
     return "sparse_categorical_crossentropy" if sparse else "categorical_crossentropy"
@@ -200,7 +202,8 @@ def _ctc(target: Tensor, output: Tensor, _: Mapping[str, Any]) -> Tensor:
     lengths = torch.full((output.shape[0],), output.shape[1], dtype=torch.long)
     labels = target.long()
     logarithms = output.log_softmax(-1).transpose(0, 1)
-    return functional.ctc_loss(logarithms, labels, lengths, (labels != 0).sum(-1), blank=0, reduction="none")
+    ends = (labels != 0).cumprod(-1).sum(-1)  # at the first 0
+    return functional.ctc_loss(logarithms, labels, lengths, ends, blank=0, reduction="none")
 
 
 LOSSES: Mapping[str, Loss] = {

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from etui.core.activations import erf as erf_of_floats
-from etui.core.ops.layout import floating
+from etui.core.ops.floats import floating
 from etui.core.ops.normalization import all_axes
 from etui.core.ops.registry import Array, op
 
@@ -23,8 +23,8 @@ def rsqrt(x: Array) -> Array:
     return 1 / np.sqrt(x)
 
 
-# Functions whose result is of the dtype of their input, and those that compute in floats.
-_EXACT: dict[str, Callable[[Array], Array]] = {
+# Functions that give integers of integers, those that give booleans, and those that compute in floats.
+_WHOLE: dict[str, Callable[[Array], Array]] = {
     "abs": np.abs,
     "neg": np.negative,
     "sign": np.sign,
@@ -32,6 +32,8 @@ _EXACT: dict[str, Callable[[Array], Array]] = {
     "floor": np.floor,
     "ceil": np.ceil,
     "round": np.round,
+}
+_TRUTH: dict[str, Callable[[Array], Array]] = {
     "isnan": np.isnan,
     "isinf": np.isinf,
     "isfinite": np.isfinite,
@@ -106,10 +108,17 @@ _REDUCTIONS: dict[str, Callable[..., Array]] = {
 _FLOAT_REDUCTIONS = frozenset({"mean", "var", "std", "logsumexp"})
 
 
+def _number(x: Array) -> Array:
+    """The tensor, or its truth values as 0 and 1."""
+    return x.astype(np.int64) if x.dtype.kind == "b" else x
+
+
 @op("unary")
 def unary(x: Array, *, function: str, **_: Any) -> Array:
     """A function of each element."""
-    return _FLOAT[function](floating(x)) if function in _FLOAT else _EXACT[function](x)
+    if function in _FLOAT:
+        return _FLOAT[function](floating(x))
+    return _TRUTH[function](x) if function in _TRUTH else _WHOLE[function](_number(x))
 
 
 @op("binary")
@@ -120,7 +129,8 @@ def binary(x: Array, y: Array, *, function: str, **_: Any) -> Array:
 
 @op("clip")
 def clip(x: Array, *, low: float | None, high: float | None, **_: Any) -> Array:
-    """`min(max(x, low), high)`, of the dtype of `x`; null is no bound."""
+    """`min(max(x, low), high)`, of the dtype of `x`, booleans as integers; null is no bound."""
+    x = _number(x)
     y = x if low is None else np.maximum(x, low)
     return (y if high is None else np.minimum(y, high)).astype(x.dtype)
 

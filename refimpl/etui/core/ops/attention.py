@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from etui.core.activations import sigmoid, softmax_over
+from etui.core.ops.floats import floating
 from etui.core.ops.random import Rng, dropped
 from etui.core.ops.registry import Array, Mask, op
 
@@ -233,7 +234,7 @@ def dot_attention(
     **options: Any,
 ) -> tuple[Any, Mask]:
     """Scores query·key · scale, or, for `concat`, concat_score_weight · Σ tanh(scale · (query + key))."""
-    key = value if key is None else key
+    query, value, key = floating(query), floating(value), floating(value if key is None else key)
     factor = 1 if scale is None else scale
     if score_mode == "dot":
         scores = (query @ np.swapaxes(key, -1, -2)) * factor
@@ -254,6 +255,6 @@ def additive_attention(
     **options: Any,
 ) -> tuple[Any, Mask]:
     """Scores Σ scale · tanh(query + key)."""
-    key = value if key is None else key
+    query, value, key = floating(query), floating(value), floating(value if key is None else key)
     sums = np.tanh(query[..., :, np.newaxis, :] + key[..., np.newaxis, :, :])
     return attend(np.sum(sums if scale is None else scale * sums, axis=-1), value, masks_of(mask, 3), **options)

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from etui.core.ops.layout import channels_back, channels_last, each, floating, padded, pads, spatial, windows, with_rank
+from etui.core.ops.floats import floating
+from etui.core.ops.layout import channels_back, channels_last, each, padded, pads, spatial, windows, with_rank
 from etui.core.ops.registry import Activation, Array, op
 from etui.errors import error, shown
 

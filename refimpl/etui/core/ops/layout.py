@@ -14,14 +14,6 @@ from etui.errors import error, shown
 CHANNELS_FIRST = "channels_first"
 
 
-def floating(x: Array, like: Array | None = None) -> Array:
-    """A tensor of floats: as it is, or integers and booleans as floats of the dtype of `like` (else float32)."""
-    if x.dtype.kind in "fc":
-        return x
-    dtype = like.dtype if like is not None and like.dtype.kind == "f" else np.dtype(np.float32)
-    return x.astype(dtype)
-
-
 def channels_last(x: Array, data_format: str) -> Array:
     """The tensor with its channels on the last axis."""
     return np.moveaxis(x, 1, -1) if data_format == CHANNELS_FIRST else x

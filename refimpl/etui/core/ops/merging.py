@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from etui.core.ops.layout import floating
+from etui.core.ops.floats import floating
 from etui.core.ops.normalization import unit
 from etui.core.ops.registry import Array, Mask, op
 from etui.errors import error
@@ -31,7 +31,7 @@ def mul(xs: Sequence[Array], *, mask: Mask = None, **_: Any) -> tuple[Array, Mas
 @op("mean", masked=True)
 def mean(xs: Sequence[Array], *, mask: Mask = None, **_: Any) -> tuple[Array, Mask]:
     """The sum divided by the number of tensors."""
-    return floating(_merged(np.add, xs)) / len(xs), either(mask)
+    return reduce(np.add, map(floating, _level(xs))) / len(xs), either(mask)
 
 
 @op("max", masked=True)
@@ -89,8 +89,9 @@ def _merged(function: Callable[[Array, Array], Array], xs: Sequence[Array]) -> A
 
 
 def _level(xs: Sequence[Array]) -> list[Array]:
-    """The tensors with axes of size 1 behind the batch, which make all ranks equal."""
-    arrays = [np.asarray(x) for x in xs]
+    """The tensors in one dtype, with axes of size 1 behind the batch, which make all ranks equal."""
+    dtype = np.result_type(*xs)  # a sum of booleans is another one among numbers
+    arrays = [np.asarray(x).astype(dtype) for x in xs]
     rank = max(x.ndim for x in arrays)
     return [x.reshape(x.shape[:1] + (1,) * (rank - x.ndim) + x.shape[1:]) if x.ndim else x for x in arrays]
 

@@ -7,18 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from etui.core.ops.layout import (
-    channels_back,
-    channels_last,
-    each,
-    floating,
-    lowest,
-    padded,
-    pads,
-    spatial,
-    windows,
-    with_rank,
-)
+from etui.core.ops.floats import floating
+from etui.core.ops.layout import channels_back, channels_last, each, lowest, padded, pads, spatial, windows, with_rank
 from etui.core.ops.registry import Array, Mask, op
 from etui.errors import error
 
@@ -119,12 +109,12 @@ def resize(
         raise error("core-evaluate", found="a resize with both of size and scale, or with neither")
     if size is None:
         size = [n * factor for n, factor in zip(spatial(x), each(scale, rank), strict=True)]
+    x = x if interpolation == "nearest" else floating(x)
     for axis, count in enumerate(each(size, rank), start=1):
         n = x.shape[axis]
         if interpolation == "nearest":
             x = np.take(x, [(2 * o + 1) * n // (2 * count) for o in range(count)], axis=axis)
         elif count != n:
-            x = floating(x)
             weights = _weights(n, count, interpolation, antialias).astype(x.dtype)
             x = np.moveaxis(np.tensordot(x, weights, axes=(axis, 0)), -1, axis)
     return channels_back(x, data_format)

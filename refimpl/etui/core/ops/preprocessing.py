@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from etui.core.ops.layout import floating
+from etui.core.ops.floats import floating
 from etui.core.ops.registry import Array, Mask, op
 from etui.errors import error, shown
 

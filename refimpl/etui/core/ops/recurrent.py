@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from etui.core.ops.floats import floating
 from etui.core.ops.random import Rng, dropped
 from etui.core.ops.registry import Activation, Array, Child, Mask, op
 
@@ -131,6 +132,7 @@ def simple_rnn(
     **options: Any,
 ) -> tuple[Any, Mask]:
     """h′ = activation(x @ kernel + h @ recurrent_kernel + bias); the state is h."""
+    x = floating(x, kernel)
     drops = _drops(1, x, options, rng)
 
     def step(x: Array, states: list[Array]) -> list[Array]:
@@ -161,6 +163,7 @@ def lstm(
     z_g = x @ kernel_g + bias_g + h @ recurrent_kernel_g (+ recurrent_bias_g), with σ the recurrent activation:
     c′ = σ(z_f) · c + σ(z_i) · activation(z_c) and h′ = σ(z_o) · activation(c′).
     """
+    x = floating(x, kernel)
     drops = _drops(4, x, options, rng)
     biases, recurrent_biases = gates_of(bias, 4), gates_of(recurrent_bias, 4)
 
@@ -197,6 +200,7 @@ def gru(
         else:         z = σ(a_z + h @ U_z),  r = σ(a_r + h @ U_r),  n = activation(a_h + (r · h) @ U_h)
         h′ = z · h + (1 − z) · n
     """
+    x = floating(x, kernel)
     drops = _drops(3, x, options, rng)
     double = bias is not None and reset_after
     biases = gates_of(bias[0] if bias is not None and double else bias, 3)

@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from etui.core.ops.floats import floating
 from etui.core.parameters import activation_in
 from etui.errors import error, shown
 
@@ -106,7 +107,7 @@ def activations() -> Mapping[str, Callable[..., Array]]:
 
 
 def activation_function(value: Any, where: str = "") -> Activation:
-    """The function that the value of an attribute of the type `activation` stands for.
+    """The function that the value of an attribute of the type `activation` stands for; it gives floats.
 
     Args:
         value: the name of an activation, or a `$object` of a class ``core:activations.<name>``.
@@ -118,7 +119,7 @@ def activation_function(value: Any, where: str = "") -> Activation:
     found = activation_in(activations(), value)
     if found is None:
         raise error("core-evaluate", where=where, found=f"the activation {shown(value)}")
-    return found
+    return lambda x: found(floating(x))
 
 
 @cache

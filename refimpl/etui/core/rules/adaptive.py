@@ -62,7 +62,7 @@ def lamb(u: Update) -> Array:
     v = u.average("velocity", h["beta_2"], np.square(u.gradient))
     direction = (m / bias(h["beta_1"], u.step)) / (np.sqrt(v / bias(h["beta_2"], u.step)) + h["epsilon"])
     length, size = norm(u.variable), norm(direction)
-    ratio = length / size if length > 0 and size > 0 else 1.0
+    ratio = 1.0 if 0.0 in (length, size) else length / size
     return u.variable - ratio * u.rate * direction
 
 

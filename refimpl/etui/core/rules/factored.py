@@ -22,6 +22,7 @@ def adafactor(u: Update) -> Array:
     else:
         u.average("v", decay, square)
     direction = g / np.sqrt(u.slots["v"])
-    direction = direction / max(1.0, root_mean_square(direction) / h["clip_threshold"])
+    # NumPy's maximum keeps what is not a number.
+    direction = direction / float(np.maximum(1.0, root_mean_square(direction) / h["clip_threshold"]))
     relative = min(u.rate, 1 / math.sqrt(t)) if h["relative_step"] else u.rate
-    return u.variable - relative * max(h["epsilon_2"], root_mean_square(u.variable)) * direction
+    return u.variable - relative * float(np.maximum(h["epsilon_2"], root_mean_square(u.variable))) * direction

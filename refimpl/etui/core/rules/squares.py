@@ -45,12 +45,13 @@ def adadelta(u: Update) -> Array:
 def ftrl(u: Update) -> Array:
     """Follow the regularized leader, with shrinkage: the variable follows anew from the slots."""
     h, g, p, power = u.h, u.gradient, u.variable, -u.h["learning_rate_power"]
+    rate = np.asarray(u.rate, p.dtype)  # a schedule may end at 0, and NumPy divides by it
     before = u.slots["accumulator"]
     after = u.slots["accumulator"] = before + np.square(g)
-    change = (np.power(after, power) - np.power(before, power)) / u.rate
+    change = (np.power(after, power) - np.power(before, power)) / rate
     linear = u.slots["linear"] + g + 2 * h["l2_shrinkage"] * p - change * p
     u.slots["linear"] = linear
-    quadratic = np.power(after, power) / u.rate + 2 * h["l2"] + h["beta"] / u.rate
+    quadratic = np.power(after, power) / rate + 2 * h["l2"] + h["beta"] / rate
     return (np.clip(linear, -h["l1"], h["l1"]) - linear) / quadratic
 
 

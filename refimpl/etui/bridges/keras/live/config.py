@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from etui.bridges.keras.live.framework import Framework
+from etui.bridges.keras.names import TORCH_OPTIMIZERS
 from etui.bridges.keras.patches import Json
 from etui.errors import EtuiError, error, shown
 
@@ -53,9 +54,25 @@ def model_node(framework: Framework, model: Any, *, need_config: bool = True) ->
             compiled = {"optimizer": json_of(framework, optimizer)} | compiled
             compiled["optimizer"] = json_of(framework, optimizer)
             complete(framework, compiled["optimizer"], optimizer)
+            compiled["optimizer"] = for_every_backend(compiled["optimizer"])
         for name in ("loss", "metrics", "weighted_metrics"):
             complete(framework, compiled.get(name), arguments.get(name))
         node["compile_config"] = compiled
+    return node
+
+
+def for_every_backend(node: Json) -> Json:
+    """The node of an optimizer with the class that Keras exports, in place of the torch backend's own of that name.
+
+    Keras on PyTorch makes the one of the other, and on another backend the torch backend's cannot train.
+    """
+    if not isinstance(node, dict):
+        return node
+    if str(node.get("module")).startswith(TORCH_OPTIMIZERS):
+        node = node | {"module": "keras.optimizers", "registered_name": None}
+    config = node.get("config")
+    if isinstance(config, dict) and "inner_optimizer" in config:
+        node = node | {"config": config | {"inner_optimizer": for_every_backend(config["inner_optimizer"])}}
     return node
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from etui.bridges.keras.layout import Place
 from etui.bridges.keras.live.budget import budget
 from etui.bridges.keras.live.capture import OPTIMIZER, Captured, capture
+from etui.bridges.keras.live.config import for_every_backend
 from etui.bridges.keras.live.framework import Framework, framework_named
 from etui.bridges.keras.live.optimizer import plan_optimizer
 from etui.bridges.keras.live.restore import Plan, plan_assets, plan_groups
@@ -132,7 +133,11 @@ def in_dialect(model: Model, framework: Framework, report: Report) -> Model:
 
 def _config(model: Model) -> dict[str, Any]:
     # A config is written without a look at the weights.
-    return Writing(replace(model, weights=model.weights or Weights())).config()
+    node: dict[str, Any] = Writing(replace(model, weights=model.weights or Weights())).config()
+    compiled = node.get("compile_config")
+    if isinstance(compiled, dict) and "optimizer" in compiled:
+        node["compile_config"] = compiled | {"optimizer": for_every_backend(compiled["optimizer"])}
+    return node
 
 
 def _constructed(framework: Framework, tree: Any, known: Mapping[str, Any], *, safe: bool) -> Any:
