@@ -92,11 +92,12 @@ clean:  ## remove the environment, caches and outputs
 	touch $@
 
 .venv/.tools: .venv/.ready
-	echo 'Installing the tools for tests and style …'
-	$(INSTALL) --group lint --group test
+	echo 'Installing the tools for tests, style and documentation …'
+	$(INSTALL) --group lint --group test --group docs
 	touch $@
 
-.venv/.js: .venv/.tools refimpl/js/package-lock.json $(shell find refimpl/js/src refimpl/js/adapter refimpl/js/test -name '*.ts')
+.venv/.js: .venv/.tools refimpl/js/package-lock.json \
+        $(shell find refimpl/js/src refimpl/js/adapter refimpl/js/test refimpl/js/viewer -name '*.ts' -o -name '*.tsx')
 	echo 'Building the JavaScript package …'
 	test refimpl/js/node_modules -nt refimpl/js/package-lock.json || $(NPM) ci --silent --no-audit --no-fund --ignore-scripts
 	$(NPM) run --silent build

@@ -134,7 +134,7 @@ def optimizers() -> Schema:
         "optimizers",
         "Etui: an optimizer of the core vocabulary",
         {
-            "$comment": "CO-1. Not here: its slots.",
+            "$comment": "CO-1. Not here: its slots, and what groups have.",
             "type": "object",
             "required": ["algorithm"],
             "properties": {"algorithm": {"enum": [f"{NAMESPACE}{name}" for name in rules]}},

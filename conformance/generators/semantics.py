@@ -21,6 +21,7 @@ import semantics_arithmetic
 import semantics_attention
 import semantics_elements
 import semantics_graphs
+import semantics_integers
 import semantics_invalid
 import semantics_linear
 import semantics_losses
@@ -46,6 +47,7 @@ _OPS = (
     semantics_elements,
     semantics_shaping,
     semantics_arithmetic,
+    semantics_integers,
 )
 _OTHERS = (semantics_losses, semantics_metrics, semantics_objects, semantics_runs)
 

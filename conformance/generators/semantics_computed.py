@@ -50,6 +50,18 @@ DATA: dict[str, Array] = {
 DATA["hits"] = DATA["labels"] / 2 + _n(6, 4, low=-0.25, high=0.75)
 DATA["zeros"][0, 0] = 1.0
 WEIGHTS: dict[int, Array] = {size: _n.positive(size) for size in (2, 3, 6)}
+_later = Numbers("objects/later")
+DATA |= {
+    "broken_words": np.array([[1, 0, 2], [0, 3, 1], [2, 3, 0]]),
+    "square": _later(3, 3, 4),
+    "square_targets": _later(3, 3, 4),
+    "step_labels": _later.flags(3, 4).astype(float),
+    "step_shares": _later(3, 4, 1, low=1 / 64, high=63 / 64),
+    "frame_probabilities": _later(3, 2, 4, low=1 / 64, high=63 / 64),
+    "frame_labels": _later.flags(3, 2, 4).astype(float),
+    "large": np.array([[1.5, 2.0, 0.5], [3.0, 1.25, -0.5]]),
+    "large_labels": np.array([[0.0, 1.0, 1.0], [1.0, 0.0, 0.0]]),
+}
 
 
 def computed(

@@ -85,8 +85,12 @@ def products(op: str) -> Iterator[Case]:
 
 def resize(op: str) -> Iterator[Case]:
     """Elements, or sums of them."""
-    every = [(op, {"size": [5], "interpolation": kind} if kind else {"size": [5]}, ["x"]) for kind in ("", "bilinear")]
-    every.append((op, {"size": [3], "interpolation": "bilinear"}, ["x"]))
+    forms: list[dict[str, Any]] = [
+        {"size": [5]},
+        {"size": [5], "interpolation": "bilinear"},
+        {"size": [3], "interpolation": "bilinear"},
+    ]
+    every = [(op, form, ["x"]) for form in forms]
     title = "The nearest are elements in their dtype, the others floats, also of an axis that stays"
     yield branches("of-integers", title, "CV-10 CV-43", {"x": _WHOLE}, every)
 
@@ -100,7 +104,9 @@ def clip(op: str) -> Iterator[Case]:
 def sums(op: str) -> Iterator[Case]:
     """Several booleans."""
     x, y, z = _TRUTHS, _TRUTHS[:, ::-1], Numbers(f"{op}/booleans")(1, 3, 2)
-    title = "Booleans alone" if op == "mean" else "Booleans alone have one as their sum, which is another one among numbers"
+    title = (
+        "Booleans alone" if op == "mean" else "Booleans alone have one as their sum, which is another one among numbers"
+    )
     net = Net()
     given = [net.give(name, array) for name, array in (("x", x), ("y", y), ("z", z))]
     net.outputs = [net.op(op, given[:2], name="two"), net.op(op, given, name="three")]
@@ -111,8 +117,7 @@ def sequence(op: str) -> Iterator[Case]:
     """A sequence of integers with first states that are none."""
     n = Numbers(f"{op}/integers")
     gates, states = {"simple_rnn": (1, 1), "lstm": (4, 2), "gru": (3, 1)}[op]
-    params: dict[str, Array] = {"kernel": n.weights(2, gates * 3) if hasattr(n, "weights") else n(2, gates * 3)}
-    params |= {"recurrent_kernel": n(3, gates * 3)}
+    params: dict[str, Array] = {"kernel": n.kernel(2, gates * 3), "recurrent_kernel": n.kernel(3, gates * 3)}
     yield single(
         op,
         "of-integers",
@@ -132,7 +137,8 @@ def attention(op: str) -> Iterator[Case]:
         ("of-booleans", n.flags(2, 2, 3), n.flags(2, 4, 3)),
         ("of-integers", n.indices(2, 2, 3, below=4), n.indices(2, 4, 3, below=4)),
     ):
-        yield single(op, name, "They are numbers in floats", "CV-10", query, value)
+        params = {"scale": n(3)} if op == "additive_attention" else {}
+        yield single(op, name, "They are numbers in floats", "CV-10", query, value, params=params)
 
 
 def cast(op: str) -> Iterator[Case]:

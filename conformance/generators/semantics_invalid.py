@@ -380,6 +380,19 @@ _TRAINING_FAULTS: dict[str, tuple[str, str, str, Edit]] = {
     "parameter": ("A parameter of another loss", "CT-1", "core-object", put(0.5, *_LOSS, "config", "alpha")),
     "choice": ("A reduction that there is not", "CT-1", "core-object", put("median", *_LOSS, "config", "reduction")),
     "metric": ("A parameter of another metric", "CT-1", "core-object", put(2, *_METRIC, "config", "k")),
+    "null": ("A config that is null", "CV-30 CT-1", "core-object", put(None, *_METRIC, "config")),
+    "initializer": (
+        "An initializer with a parameter of another, outside of a config",
+        "CV-30",
+        "core-attrs",
+        put({"$object": {"class": "core:initializers.constant", "config": {"stddev": 0.5}}}, "metrics", 0),
+    ),
+    "activation": (
+        "An activation that has a default, outside of a config",
+        "CV-30",
+        "core-attrs",
+        put({"$object": {"class": "core:activations.elu", "config": {"alpha": {"$float": "1"}}}}, "metrics", 0),
+    ),
     "metric-least": ("Less than the least", "CT-1", "core-object", put(1, *_METRIC, "config", "num_thresholds")),
 }
 
@@ -391,9 +404,14 @@ def _optimized() -> Model:
     schedule = ObjectValue(
         "core:schedules.exponential_decay", {"initial_learning_rate": 0.5, "decay_steps": 8.0, "decay_rate": 0.75}
     )
-    groups = [Group(["dense/kernel"], {"weight_decay": 0.25}), Group(["dense/bias"])]
+    groups = [Group(["dense/kernel"], {"weight_decay": 0.25}), Group(["dense/bias"], {"weight_decay": 0.0})]
     optimizer = Optimizer(
-        "core:adam", {"beta_1": 0.75}, groups=groups, fresh=sorted(SHAPES), schedule=schedule, schedule_clock="step"
+        "core:adam",
+        {"beta_1": 0.75, "weight_decay": 0.5},
+        groups=groups,
+        fresh=sorted(SHAPES),
+        schedule=schedule,
+        schedule_clock="step",
     )
     return Model(weights=weights, optimizer=OptimizerState({"optimizer": optimizer}))
 

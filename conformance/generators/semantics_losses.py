@@ -11,6 +11,9 @@ from semantics_store import Json
 from etui.core import losses
 
 _NONE = {"reduction": "none"}
+_SOME = np.array([True, False, True])
+_MASK = np.array([[True, False, True], [True, True, False], [False, False, True]])
+_STEPS = np.array([[0.5, 2.0, 1.0], [1.5, 0.25, 1.0], [1.0, 1.0, 0.75]])
 _LOSSES: list[tuple[str, str, str, str, Config]] = [
     ("mean_squared_error", "values", "numbers", "others", _NONE),
     ("mean_squared_error", "frames", "frames", "frame_targets", _NONE),
@@ -139,3 +142,54 @@ def every_loss() -> Iterator[Json]:
     found = losses.loss(value, inputs["y_true"], inputs["y_pred"], inputs["sample_weight"])
     title = "What the loss ignores is a mask, beside weights"
     yield computed(value, "ignored-and-weights", title, "CT-4", inputs, outputs={"value": found})
+    yield from _spread()
+    for case, y, p in (
+        ("ctc/first-zero", "broken_words", "steps"),
+        ("auto_crossentropy/binary-steps", "step_labels", "step_shares"),
+    ):
+        value = core("losses", case.partition("/")[0], _NONE)
+        inputs = {"y_true": DATA[y], "y_pred": DATA[p]}
+        yield computed(
+            value, case, _LATER[case], "CT-2", inputs, outputs={"value": losses.loss(value, *inputs.values())}
+        )
+
+
+_LATER = {
+    "ctc/first-zero": "Labels end at the first 0, whatever is behind it",
+    "auto_crossentropy/binary-steps": "The axis of size 1 that the predictions lose makes it the binary one",
+}
+
+
+def _spread() -> Iterator[Json]:
+    """Weights and masks that have fewer axes than the values, or one more of size 1."""
+    ignoring = {"ignore_class": 2}
+    for case, title, name, y, p, weight, mask in (
+        ("samples", "A weight for all values of a sample", "huber", "frames", "frame_targets", WEIGHTS[3], None),
+        ("square", "As many values as samples", "huber", "square", "square_targets", WEIGHTS[3], None),
+        ("column", "A column of weights, one for each sample", "huber", "numbers", "others", WEIGHTS[6][:, None], None),
+        ("mask", "A mask of samples beside weights of steps", "huber", "square", "square_targets", _STEPS, _SOME),
+        (
+            "weights",
+            "Weights of samples beside a mask of steps",
+            "huber",
+            "square",
+            "square_targets",
+            WEIGHTS[3],
+            _MASK,
+        ),
+        (
+            "ignored",
+            "Weights and a mask of samples beside the steps that the loss ignores",
+            "sparse_categorical_crossentropy",
+            "frame_classes",
+            "frame_probabilities",
+            WEIGHTS[3],
+            _SOME,
+        ),
+    ):
+        for reduction in ("mean", "sum", "mean_with_sample_weight", "none"):
+            config = {} if reduction == "mean" else {"reduction": reduction}
+            value = core("losses", name, config | (ignoring if case == "ignored" else {}))
+            given = {"y_true": DATA[y], "y_pred": DATA[p], "sample_weight": weight, "mask": mask}
+            found = losses.loss(value, DATA[y], DATA[p], weight, mask)
+            yield computed(value, f"spread-{case}/{reduction}", title, "CT-3 CT-4", given, outputs={"value": found})

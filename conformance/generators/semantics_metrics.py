@@ -284,6 +284,45 @@ def every_metric() -> Iterator[Json]:
         outputs=_after(value, state),
         tolerance=_SINGLE,
     )
+    yield from _later()
+
+
+_EVEN: list[float] = [0.0, 0.25, 0.5, 0.75, 1.0]
+
+
+def _later() -> Iterator[Json]:
+    """Weights that are spread over elements, steps with an axis of size 1, and the largest of large predictions."""
+    for name, case, title, y, p, weight, config in (
+        ("true_positives", "spread", _SPREAD, "frame_labels", "frame_probabilities", WEIGHTS[3], {}),
+        ("precision", "spread", _SPREAD, "frame_labels", "frame_probabilities", WEIGHTS[3][:, np.newaxis], {}),
+        ("auc", "spread", _SPREAD, "frame_labels", "frame_probabilities", WEIGHTS[3], {"num_thresholds": 5}),
+        ("f1_score", "column", "A column of weights", "labels", "shares", WEIGHTS[6][:, np.newaxis], {}),
+        (
+            "recall",
+            "largest-first",
+            "The largest are found before what is clipped",
+            "large_labels",
+            "large",
+            None,
+            {"thresholds": _EVEN, "top_k": 1},
+        ),
+        (
+            "auto_accuracy",
+            "binary-steps",
+            "The axis of size 1 that the predictions lose makes it the binary one",
+            "step_labels",
+            "step_shares",
+            None,
+            {},
+        ),
+    ):
+        value = core("metrics", name, {"dtype": "float64", **config})
+        batch = {"y_true": DATA[y], "y_pred": DATA[p], "sample_weight": weight}
+        state = metrics.update(value, {}, DATA[y], DATA[p], sample_weight=weight)
+        yield computed(value, f"{name}/{case}", title, _judged(name), batch, outputs=_after(value, state))
+
+
+_SPREAD = "The weight of a sample is that of all its elements"
 
 
 def _batch(y: str, p: str | None, part: slice) -> dict[str, Any]:

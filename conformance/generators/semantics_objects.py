@@ -83,6 +83,12 @@ def every_activation_object() -> Iterator[Json]:
         yield computed(
             made, case, f"{name} {told}".strip(), "CV-140", {"x": x}, outputs={"y": activation_function(made)(x)}
         )
+    whole = np.array([[-3, 0], [1, 4]])
+    for name in ("linear", "relu", "hard_tanh"):
+        value = core("activations", name, {})
+        given = {"y": activation_function(value)(whole).astype(np.float64)}
+        title = f"{name} of integers gives floats"
+        yield computed(value, f"{name}-of-integers", title, "CV-10 CV-140", {"x": whole}, outputs=given)
 
 
 def every_regularizer() -> Iterator[Json]:

@@ -33,6 +33,7 @@ def runs() -> Iterator[Run]:
     yield from rules()
     yield from common()
     yield from wrappers()
+    yield from further()
 
 
 def _forms(rule: str, forms: Mapping[str, Attrs], **more: Any) -> Iterator[Run]:
@@ -260,6 +261,16 @@ def common() -> Iterator[Run]:
         groups=groups,
         at=2,
     )
+    plain = {"learning_rate": 0.5, "momentum": 0.0, "weight_decay": 0.0, "clip_norm": None}
+    yield Run(
+        "sgd",
+        "group-default",
+        "A group has the default where the optimizer has another value",
+        "CO-1 CO-2",
+        {"momentum": 0.75, "weight_decay": 0.125, "clip_norm": 0.25},
+        groups=[Group(["dense/bias"], plain), Group(["dense/kernel"])],
+        at=2,
+    )
     yield Run(
         "sgd", "rate", "The rate in force stands before the configured one", "CO-2", {}, fields={"learning_rate": 0.25}
     )
@@ -424,3 +435,93 @@ def wrappers() -> Iterator[Run]:
     )
     resumed = {"shared": {"dynamic_scale": np.float32(64.0), "step_counter": np.int32(1)}, "growth_steps": 2}
     yield Run("adam", "resumed", "Counter and scale go on", "CO-10", _BIG, outer=resumed, at=5, scale=64.0)
+
+
+def further() -> Iterator[Run]:
+    """What holds in a step without an update or a gradient, groups with limits, and the rate that a step leaves."""
+    bounds = {
+        "dense/kernel": ObjectValue("core:constraints.max_norm", {"max_value": 0.75}),
+        "dense/bias": ObjectValue("core:constraints.min_max_norm", {"max_value": 0.5, "rate": 0.5}),
+    }
+    yield Run(
+        "sgd",
+        "constraints-accumulation",
+        "Constraints hold at each gradient, and not for a variable without one",
+        "CV-8 CO-2 CO-8",
+        {"accumulation_steps": 3},
+        constraints=bounds,
+        steps=5,
+        missing={0: ["dense/bias"], 3: ["dense/kernel"]},
+    )
+    yield Run(
+        "sgd",
+        "average-missing",
+        "The average moves, and may take the variable's place, without a gradient too",
+        "CO-2 CO-9",
+        {"ema_momentum": 0.75, "ema_overwrite_frequency": 2},
+        steps=4,
+        missing={0: ["dense/bias"], 1: ["dense/bias"], 2: ["dense/kernel"]},
+        at=1,
+    )
+    yield Run(
+        "adam",
+        "fresh-missing",
+        "A step makes the slots of all variables",
+        "CO-2 CO-3",
+        _BIG,
+        missing={0: ["dense/bias"]},
+    )
+    groups = [Group(["dense/kernel"]), Group(["dense/bias"], {"clip_global_norm": 0.5, "clip_epsilon": 0.25})]
+    yield Run("sgd", "clip-group", "A group's own limit of the norm of all", "CO-1 CO-4", {}, groups=groups)
+    schedule = {"schedule": _SCHEDULE, "schedule_clock": "micro_step", "learning_rate": 0.75}
+    yield Run(
+        "sgd",
+        "rate-schedule",
+        "A schedule leaves its rate at each update",
+        "O-5 CO-2",
+        {"accumulation_steps": 2},
+        fields=schedule,
+        steps=4,
+        rates=True,
+    )
+    yield Run(
+        "sgd",
+        "rate-constant",
+        "Without a schedule the rate stays",
+        "O-5",
+        {},
+        fields={"learning_rate": 0.25},
+        rates=True,
+    )
+    plain = {"initial_scale": 16.0}
+    yield Run(
+        "sgd",
+        "rate",
+        "The rate of a wrapper is that of what it wraps, also after a step that is left out",
+        "O-5 CO-10",
+        {},
+        fields={"schedule": _SCHEDULE, "schedule_clock": "step"},
+        outer=plain,
+        scale=16.0,
+        steps=3,
+        bad=[1],
+        rates=True,
+    )
+    yield Run(
+        "nadam",
+        "skipped-first",
+        "The product of momenta begins with the first step that is taken",
+        "CO-6 CO-10",
+        {},
+        outer={**plain, "count_skipped": True},
+        scale=16.0,
+        bad=[0],
+    )
+    yield Run(
+        "nadam",
+        "accumulation",
+        "The product of momenta begins with the first update",
+        "CO-6 CO-8",
+        {"accumulation_steps": 2},
+        steps=4,
+    )

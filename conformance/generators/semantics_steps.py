@@ -63,6 +63,7 @@ class Run:
         micro: gradients that it already saw, where these are more than `at`.
         outer: hyperparameters, and shared slots, of a `loss_scale` that wraps the optimizer.
         zeros: whether the first variable, and the first gradient of the others, are zeros.
+        rates: whether the rate that each step leaves is compared, too.
     """
 
     rule: str
@@ -85,6 +86,7 @@ class Run:
     constraints: Mapping[str, ObjectValue] = field(default_factory=dict)
     outer: Attrs | None = None
     zeros: bool = False
+    rates: bool = False
 
 
 def made(run: Run) -> tuple[Optimizer, dict[str, Array]]:
@@ -172,7 +174,7 @@ def stepped(run: Run) -> Json:
             next(iter(given.values())).flat[0] = np.inf
         optimizer, variables = step(optimizer, variables, given, constraints=dict(run.constraints))
         gradients.append({path: tensor(array) for path, array in given.items()})
-        expected.append(_state(optimizer, variables))
+        expected.append(_state(optimizer, variables, rates=run.rates))
     return {
         "name": run.name,
         "title": run.title,
@@ -184,12 +186,13 @@ def stepped(run: Run) -> Json:
     }
 
 
-def _state(optimizer: Optimizer, variables: Mapping[str, Array]) -> Json:
+def _state(optimizer: Optimizer, variables: Mapping[str, Array], *, rates: bool) -> Json:
     """What is compared after a step: variables, the tensors of the optimizer, its counters, those of an inner one."""
     tensors = DOCUMENTS["optimizer.msgpack"].tensors(OptimizerState({"optimizer": optimizer}))
-    counters, at, path = {}, optimizer, "optimizer"
+    counters, left, at, path = {}, {}, optimizer, "optimizer"
     while True:
         counters[path] = {"step": at.step, "micro_step": at.micro_step}
+        left[path] = at.learning_rate
         if at.inner is None:
             break
         at, path = at.inner, f"{path}/inner"
@@ -197,4 +200,5 @@ def _state(optimizer: Optimizer, variables: Mapping[str, Array]) -> Json:
         "weights": {name: tensor(array) for name, array in sorted(variables.items())},
         "tensors": {name: tensor(one.numpy()) for name, one in sorted(tensors)},
         "counters": counters,
+        **({"learning_rates": left} if rates else {}),
     }

@@ -31,6 +31,7 @@ def area() -> Area:
     noted = found.valid("a plain value in metadata", "V-1", weights({}) | {"metadata": {"v": 1}}, subject=[])
     found.faults(noted, MANIFEST, _metadata_faults())
     _artifact_references(found)
+    _deep_keys(found)
     return found
 
 
@@ -39,6 +40,17 @@ def _valid(found: Area) -> None:
         found.valid(name, clauses, config(layer("model", attrs={"v": value})))
         packed = joined(weights({}), state(user={"v": value}))
         found.valid(f"{name}, in MessagePack", f"{clauses} B-12", packed, subject=["weights", "state"])
+
+
+def _deep_keys(found: Area) -> None:
+    """Maps in the keys of maps: a reader that looks twice at each key would look 2^41 times at the innermost."""
+    value: Any = 1
+    for number in range(41):
+        value = {"$map": [[number, "a"], [value, "b"]]}
+    name = "maps in the keys of maps, as deep as they go"
+    found.valid(name, "V-4 E-2", config(layer("model", attrs={"v": value})))
+    packed = joined(weights({}), state(user={"v": value}))
+    found.valid(f"{name}, in MessagePack", "V-4 B-12 E-2", packed, subject=["weights", "state"])
 
 
 def _bits(hexadecimal: str) -> str:

@@ -2,9 +2,9 @@
 
     python refimpl/benchmarks/viewer.py [--rounds N]
 
-Makes pages of a MobileNet with the state of its optimizer and of a model of 10,000 tensors, and opens each in a headless
-Chromium, new for every round. It prints the seconds from navigation to the first box of the graph that is drawn, and of the long table the
-milliseconds from a jump to the next frame; for comparison, the same for an empty page in the same browser.
+Makes pages of a MobileNet with the state of its optimizer and of a model of 10,000 tensors, and opens each in a
+headless Chromium, new for every round. It prints the seconds from navigation to the first box of the graph that is
+drawn, and of the long table the milliseconds from a jump to the next frame; for comparison, the same for an empty page.
 """
 
 from __future__ import annotations
@@ -77,14 +77,12 @@ def main() -> None:
                     page.wait_for_selector(".grid .row")
                     jumps += page.evaluate(JUMPS)
                 browser.close()
-            print(
-                f"{title}: first picture after {statistics.median(seconds):.2f} s ({min(seconds):.2f}-{max(seconds):.2f})"
-            )
+            span = f"{min(seconds):.2f}-{max(seconds):.2f}"
+            print(f"{title}: first picture after {statistics.median(seconds):.2f} s ({span})")
             if jumps:
                 slow = sorted(jumps)[int(0.95 * len(jumps))]
-                print(
-                    f"{title}: a jump in the table takes {statistics.median(jumps):.0f} ms, 95 in 100 at most {slow:.0f} ms"
-                )
+                middle = statistics.median(jumps)
+                print(f"{title}: a jump in the table takes {middle:.0f} ms, 95 in 100 at most {slow:.0f} ms")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ Importing this module imports neither onnx nor onnxruntime; its functions do.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -46,7 +47,7 @@ def export(
     Args:
         source: an artifact, to which the program is added in one step; with `target`, a file of any format that is
             read; or a model in memory.
-        target: where to write the artifact with the program; by default it is added to the source.
+        target: where to write the artifact with the program; the source stays as it is. By default, it is added there.
         name: of the program.
         replace: take the place of a program of that name.
         form: of the target; by default what its name says.
@@ -73,9 +74,11 @@ def export(
     from etui.saving import save
 
     opened = source if isinstance(source, Model) else read(source, limits=limits)[0]
+    # The caller's model stays as it is.
+    model = dataclasses.replace(opened, programs=dict(opened.programs))
     try:
-        programs.add(opened, _KIND, name, replace=replace, report=account, limits=limits)
-        return save(opened, target, form=form, shard_size=shard_size, limits=limits)
+        programs.add(model, _KIND, name, replace=replace, report=account, limits=limits)
+        return save(model, target, form=form, shard_size=shard_size, limits=limits)
     finally:
         if opened is not source:
             opened.close()

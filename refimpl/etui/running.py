@@ -6,8 +6,9 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from etui.checkpoints.step import Step
 from etui.conversion import read
-from etui.errors import error
+from etui.errors import error, shown
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.model import Model
 from etui.programs.inputs import read_inputs
@@ -22,7 +23,7 @@ StrPath = str | os.PathLike[str]
 
 @shortage()
 def run(
-    model: StrPath | Model,
+    model: StrPath | Model | Step,
     inputs: Any,
     *,
     program: str | None = None,
@@ -42,7 +43,7 @@ def run(
     vocabulary defines, with NumPy alone, slowly. The result says what ran, and why nothing before it did.
 
     Args:
-        model: a file, folder or URL of any known format, or a model.
+        model: a file, folder or URL of any known format; a model; or a step of a series.
         inputs: a map from the names of the inputs to arrays; a list of arrays in their order, or one array; or the path
             of a file, or paths, as `etui.programs.read_inputs` takes them.
         program: the name of the program to run.
@@ -61,7 +62,7 @@ def run(
 
     Raises:
         UsageError: ``run-input``, ``run-input-shape``, ``run-input-dtype``, the inputs are not those of the model;
-            ``run-input-file``; ``program-missing``; ``program-kind``; ``core-evaluate``.
+            ``run-input-file``; ``run-model``, it is no model; ``program-missing``; ``program-kind``; ``core-evaluate``.
         TransferError: ``run-none``, nothing here can run it; ``program-stale``; ``core-op``.
         RejectError: ``program-form``; ``program-effects``; the file is refused.
         MissingExtraError: what runs the program is not installed.
@@ -71,6 +72,11 @@ def run(
     wanted = Wanted(program, evaluator, signature, stale, effects)
     if isinstance(model, Model):
         return _run(model, None, given, wanted, isolate=isolate, timeout=timeout, limits=limits)
+    if isinstance(model, Step):
+        with model.open() as opened:
+            return _run(opened, None, given, wanted, isolate=isolate, timeout=timeout, limits=limits)
+    if not isinstance(model, str | os.PathLike):
+        raise error("run-model", found=shown(type(model).__qualname__))
     opened, _ = read(
         model, report=Report(), native=False, limits=limits, isolate=isolate, storage_options=storage_options
     )

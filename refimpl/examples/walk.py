@@ -4,9 +4,9 @@
     python refimpl/examples/walk.py --borrow [FOLDER]    takes the packages of this environment instead, and no network
 
 Nothing is done that does not stand on the page. Lines of a block `sh`, or of one without a language, are typed into one
-shell and must succeed; so are the lines behind `$` of a block `console`, which must print what stands below them; a
-script with a title is saved under its name; and a block `pycon` is typed into Python. What a borrowing newcomer does not
-do is fetch packages: each command, `pip install` among them, runs all the same.
+shell and must succeed; so are the lines behind `$` of a block `console`, which print what stands below them; a
+script with a title is saved under its name; and a block `pycon` is typed into Python. What a borrowing newcomer does
+not do is fetch packages: each command, `pip install` among them, runs all the same.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ LESSER = {"make test": "make --dry-run test"}  # the walk is one of these tests
 MAY_FAIL = ("etui-conformance run ",)  # an adapter that claims nothing conforms to nothing
 # Packages that the commands of these pages do not bring: Keras would load what it finds.
 _NOT_BROUGHT = re.compile(r"(tensorflow|tf_keras|jax|jaxlib|flax|optax|orbax)(?![a-z])")
+_NETWORK = re.compile(r"PIP_|SSL_CERT|REQUESTS_CA|HTTPS?_PROXY|NO_PROXY|https?_proxy|no_proxy")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _PROMPT = (
     "import sys; sys.path.insert(0, sys.argv[1]); from pages import Interpreter; "
@@ -70,7 +71,7 @@ def copy_of_the_checkout(target: Path) -> None:
 
 
 def borrowed_packages(folder: Path) -> None:
-    """A folder with this environment's packages, but for Etui, which the newcomer is to install, and those not brought."""
+    """A folder with this environment's packages, but for Etui, which is to be installed, and those not brought."""
     folder.mkdir()
     for entry in Path(sysconfig.get_path("purelib")).iterdir():
         if entry.suffix != ".pth" and not entry.name.startswith("etui") and not _NOT_BROUGHT.match(entry.name):
@@ -92,6 +93,8 @@ class Newcomer:
         home.mkdir()
         python = Path(sys.base_prefix) / "bin"
         kept = {name: os.environ[name] for name in ("CARGO_HOME", "RUSTUP_HOME") if name in os.environ}
+        if not borrow:  # how this machine reaches a package index
+            kept |= {name: value for name, value in os.environ.items() if _NETWORK.match(name)}
         cargo = shutil.which("cargo")
         places = [str(python), *([str(Path(cargo).parent)] if cargo else []), "/usr/local/bin", "/usr/bin", "/bin"]
         self.environment = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -19,6 +20,7 @@ from etui.canonical import msgpack as own_msgpack
 from etui.canonical.value_types import StoredTensor
 from etui.errors import EtuiError
 from etui_conformance import vectors
+from etui_conformance.checks import semantics
 from etui_conformance.oracle import packed, safetensors, series
 from etui_conformance.oracle.errors import Refusal
 from etui_conformance.oracle.manifest import digest
@@ -27,10 +29,12 @@ from fuzz.kit import is_harmless, joined, lenient_json, parted
 from fuzz.mutation import mutated
 from fuzz.targets_own import sealed
 
-Kind = Literal["packed", "directory", "document", "series"]
+Kind = Literal["packed", "directory", "document", "series", "object"]
 Files = dict[str, bytes]
 Tree = Any
 
+FAMILIES: Final = ("packed", "parts", "document", "series", "core")
+"""What cases are made of: artifacts as one file, as parts, documents alone, series, what annexes J and K compute."""
 LARGEST: Final = 65_536
 """Bytes of a seed, and of what a mutation makes of one file."""
 _MOST_FILES: Final = 60
@@ -45,9 +49,13 @@ _WORDS: Final = (
 _DEEP: Final = 40
 # Fields of documents, which are rarely worth another name.
 _FIXED: Final = frozenset(
-    "format version model kind name op attrs params modules graph inputs outputs calls id module args kwargs variables "
-    "aliases chunks digest part tensor dtype order role shape trainable tensors optimizers algorithm step counters 1.0 "
-    "weights.safetensors optimizer.safetensors state.safetensors layer float32 learning_rate micro_step slots groups".split()
+    {
+        *("format", "version", "model", "kind", "name", "op", "attrs", "params", "modules", "graph", "inputs"),
+        *("outputs", "calls", "id", "module", "args", "kwargs", "variables", "aliases", "chunks", "digest", "part"),
+        *("tensor", "dtype", "order", "role", "shape", "trainable", "tensors", "optimizers", "algorithm", "step"),
+        *("learning_rate", "micro_step", "slots", "groups", "layer", "float32", "1.0"),
+        *("weights.safetensors", "optimizer.safetensors", "state.safetensors"),
+    }
 )
 
 
@@ -57,15 +65,17 @@ class Case:
 
     Attributes:
         kind: which of them.
-        files: by name; the only one of a packed artifact or a document is named by the empty text.
+        files: by name; the only one of a packed artifact, a document or an object is named by the empty text.
         document: the kind of a document.
         step: that of a series.
+        request: what else is asked about it: an op of annexes J and K, and its fields but the artifact and the object.
     """
 
     kind: Kind
     files: Mapping[str, bytes]
     document: str | None = None
     step: int | None = None
+    request: Mapping[str, Any] | None = None
 
     @property
     def size(self) -> int:
@@ -75,18 +85,28 @@ class Case:
     def as_json(self) -> dict[str, Any]:
         """A finding's file."""
         files = {name: base64.b64encode(data).decode() for name, data in self.files.items()}
-        return {"kind": self.kind, "document": self.document, "step": self.step, "files": files}
+        return {
+            "kind": self.kind,
+            "document": self.document,
+            "step": self.step,
+            "request": self.request,
+            "files": files,
+        }
 
     @classmethod
     def of_json(cls, tree: Mapping[str, Any]) -> Case:
         """The case in a finding's file."""
         files = {name: base64.b64decode(text) for name, text in tree["files"].items()}
-        return cls(tree["kind"], files, tree["document"], tree["step"])
+        return cls(tree["kind"], files, tree["document"], tree["step"], tree["request"])
 
 
 def seeds(*, valid: bool) -> dict[str, list[Case]]:
-    """The cases of each family: artifacts as one file, as parts, documents alone, series; valid ones or the others."""
-    found: dict[str, list[Case]] = {"packed": [], "parts": [], "document": [], "series": []}
+    """The cases of each family: artifacts as one file, as parts, documents alone, series, what is computed with.
+
+    Args:
+        valid: those that are valid, or the others.
+    """
+    found: dict[str, list[Case]] = {"packed": [], "parts": [], "document": [], "series": [], "core": _core(valid=valid)}
     for vector in vectors.load():
         if vector.setup or vector.valid != valid:
             continue
@@ -129,6 +149,25 @@ def _one_of_series(vector: Vector, listed: Mapping[str, Vector]) -> Case:
     return Case("series", vectors.series_files(vector, sibling), step=vector.step)
 
 
+def _core(*, valid: bool) -> list[Case]:
+    """What the vectors of annexes J and K ask."""
+    found = []
+    for listed in semantics.manifest()["files"]:
+        for case in semantics.vectors(listed["file"])["cases"]:
+            if valid == ("sibling" not in case):
+                found.append(_one_of_core(case["op"], dict(case["request"])))
+    return found
+
+
+def _one_of_core(op: str, request: dict[str, Any]) -> Case:
+    if op == "compute":
+        return Case("object", {"": own_json.encode(request.pop("object"))}, request={"op": op, **request})
+    parts = packed.unpack(base64.b64decode(request.pop("artifact")["packed"]["data"]))
+    if isinstance(request.get("gradients"), list):  # of a chain of steps the first
+        request["gradients"] = request["gradients"][0]
+    return Case("directory", parts, request={"op": op, **request} if op in {"step", "evaluate"} else None)
+
+
 def mutation(case: Case, rng: Random) -> Case:
     """Another case, near to one; the same state of `rng` gives the same."""
     files = dict(case.files)
@@ -136,16 +175,36 @@ def mutation(case: Case, rng: Random) -> Case:
         case "packed":
             files[""] = mutated(files[""], "zip", rng, largest=LARGEST)
         case "document":
-            shape: Literal["json", "msgpack"] = "json" if files[""][:1] in {b"{", b"["} else "msgpack"
-            files[""] = mutated(files[""], shape, rng, largest=LARGEST, own=rng.random() < 0.9)
+            files[""] = mutated(files[""], _shape(files[""]), rng, largest=LARGEST, own=rng.random() < 0.9)
+        case "object":
+            files[""] = _other_config(files[""], rng)
         case "directory":
             files = _mutated_parts(files, rng)
             if rng.random() < 0.5 and _MANIFEST in files and all(name.isascii() for name in files):
-                return Case("packed", {"": packed.pack(files)})
+                return Case("packed", {"": packed.pack(files)}, request=case.request)
         case "series":
             files = _mutated_series(files, case.step or 0, rng)
-    harmless = {name: data for name, data in files.items() if not name or is_harmless(name)}
-    return Case(case.kind, _without_clashes(harmless), case.document, case.step)
+    single = case.kind in {"packed", "document", "object"}
+    harmless = {name: data for name, data in files.items() if single or is_harmless(name)}
+    return Case(case.kind, _without_clashes(harmless), case.document, case.step, case.request)
+
+
+def _shape(data: bytes) -> Literal["json", "msgpack"]:
+    return "json" if data[:1] in {b"{", b"["} else "msgpack"
+
+
+def _other_config(data: bytes, rng: Random) -> bytes:
+    """An object with another config; a request with anything else in its place is none (CF-33)."""
+    tree = own_json.decode(data, where="object")
+    before = own_json.encode_tree(tree["$object"]["config"])
+    config = lenient_json(mutated(before, "json", rng, largest=LARGEST, own=True))
+    if not isinstance(config, dict):
+        return data
+    tree["$object"]["config"] = config
+    try:
+        return own_json.encode(tree)
+    except (EtuiError, RecursionError):
+        return data
 
 
 def _without_clashes(files: Files) -> Files:
@@ -168,10 +227,8 @@ def _mutated_parts(files: Files, rng: Random) -> Files:
     if fate > 0.5 or rng.random() < 0.3:
         files = parted(mutated(joined(files), "files", rng, largest=LARGEST, own=True))
     if rng.random() < 0.9:
-        try:
+        with suppress(EtuiError):  # a manifest past making right is a case as well
             files = sealed(files)
-        except EtuiError:
-            pass  # its manifest is past making right, which is a case as well
     return files
 
 
@@ -255,16 +312,15 @@ def _redigested(files: Files, before: bytes, after: bytes) -> Files:
 
 
 def _mutated_series(files: Files, step: int, rng: Random) -> Files:
-    """A series with a mutated file; mostly, the file's new name is put in the place of its old one, up to the record."""
+    """A series with a mutated file, whose new name mostly stands in the place of its old one, up to the record."""
     name = rng.choice(sorted(files))
     fate = rng.random()
     if fate < 0.06 and name != series.record_name(step):  # a step that is not there is a question without sense
         return {other: data for other, data in files.items() if other != name}
     if fate < 0.12:
         return files | {name: files[rng.choice(sorted(files))]}
-    shape: Literal["json", "msgpack"] = "json" if files[name][:1] == b"{" else "msgpack"
     changed = dict(files)
-    changed[name] = mutated(files[name], shape, rng, largest=LARGEST, own=True)
+    changed[name] = mutated(files[name], _shape(files[name]), rng, largest=LARGEST, own=True)
     if rng.random() < 0.85:
         changed = _chained(changed, name, files[name])
         changed = _sealed_record(changed, step)
@@ -320,7 +376,12 @@ def _bytes(name: str, tree: Tree, otherwise: bytes) -> bytes:
 
 def _words(tree: Tree) -> set[str]:
     found: set[str] = set()
-    _walked(tree, lambda text: found.update(text.split("/")) or text)
+
+    def note(text: str) -> str:
+        found.update(text.split("/"))
+        return text
+
+    _walked(tree, note)
     return {word for word in found - _FIXED if word and not word.startswith(("sha256:", "etui-"))}
 
 

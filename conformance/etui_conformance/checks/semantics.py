@@ -10,7 +10,7 @@ resumed goes on as if it had not been.
 
     {"op": "evaluate", "artifact": …, "inputs": […], "training": false}    outputs and changed variables are compared
     {"op": "compute", "object": {"$object": …}, "inputs": {…}}            outputs
-    {"op": "step", "artifact": …, "gradients": {…}}                       weights, tensors and counters, for each step
+    {"op": "step", "artifact": …, "gradients": {…}}                       weights, tensors, counters, rates of each step
     {"op": "decode" …}, and the others                                    refused with a code; a sibling is taken
 """
 
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -123,18 +123,29 @@ def _stepped(case: Json, tolerance: Mapping[str, float], context: Context) -> No
         _same(f"the tensors of the optimizer {step}", sorted(expected["tensors"]), sorted(tensors))
         for name, one in expected["tensors"].items():
             check_close(f"{name} {step}", one, tensors[name], tolerance)
-        _same(f"the counters {step}", expected["counters"], _counters(document))
+        _same(f"the counters {step}", expected["counters"], _of_each(document, ("step", "micro_step")))
+        for path, rate in expected.get("learning_rates", {}).items():
+            found = _of_each(document, ("learning_rate",)).get(path, {}).get("learning_rate")
+            _same_rate(f"the learning_rate of {path} {step}", rate, found, tolerance)
         content = _after(content, document, weights, tensors)
         artifact = packed_artifact(_packed(content, step), context.folder)
 
 
-def _counters(document: Json) -> dict[str, Any]:
-    """The counters of each optimizer of a document, those of what it wraps under `<path>/inner`."""
+def _same_rate(what: str, expected: float | None, found: Any, tolerance: Mapping[str, float]) -> None:
+    """A rate is null, or a number as it stands in JSON; those of the vectors have no other form."""
+    number = type(found) in (int, float)
+    near = number and expected is not None and abs(found - expected) <= tolerance["rtol"] * abs(expected)
+    if not near and not (expected is None and found is None):
+        raise Mismatch(f"{what}: another", expected=expected, found=found)
+
+
+def _of_each(document: Json, fields: Sequence[str]) -> dict[str, Any]:
+    """Some fields of each optimizer of a document, those of what it wraps under `<path>/inner`."""
     found: dict[str, Any] = {}
     waiting = list(document.get("optimizers", {}).items())
     while waiting:
         path, optimizer = waiting.pop(0)
-        found[path] = {"step": optimizer.get("step"), "micro_step": optimizer.get("micro_step")}
+        found[path] = {field: optimizer.get(field) for field in fields}
         if "inner" in optimizer:
             waiting.append((f"{path}/inner", optimizer["inner"]))
     return found

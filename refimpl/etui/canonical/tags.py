@@ -175,17 +175,37 @@ def key_bytes(key: Value) -> bytes:
     return json.encode_tree(Writer(JSON).write(key))
 
 
+def json_view(tree: Tree) -> Tree:
+    """The JSON view (B-12) of a MessagePack tree, or of any part of one."""
+    if type(tree) is list:
+        return [json_view(item) for item in tree]
+    if type(tree) is not dict:
+        return Writer(JSON).write(tree)
+    data = tensor_data(tree)
+    if type(data) is bytes:
+        return {"$tensor": {**tree["$tensor"], "data": base64_text(data)}}
+    return {key: json_view(item) for key, item in tree.items()}
+
+
+def tensor_data(tree: dict[str, Tree]) -> Tree:
+    """The `data` of a map that is a `$tensor`; `None` of any other."""
+    content = tree["$tensor"] if tree.keys() == {"$tensor"} else None
+    return content.get("data") if type(content) is dict else None
+
+
 def _write_map(value: dict[Value, Value] | MapValue, writer: Writer) -> Tree:
-    pairs = value.pairs if isinstance(value, MapValue) else value.items()
-    ordered = sorted(((key_bytes(key), key, item) for key, item in pairs), key=lambda entry: entry[0])
-    if all(type(key) is str for _, key, _ in ordered) or len({raw for raw, _, _ in ordered}) < len(ordered):
+    pairs = value.pairs if isinstance(value, MapValue) else tuple(value.items())
+    entries = [[writer.item(index, key), writer.item(index, item)] for index, (key, item) in enumerate(pairs)]
+    # Out of the trees: keys that are maps themselves would else be written twice on each level, and 2^n times on n.
+    raws = [json.encode_tree(json_view(tree) if writer.kind.binary else tree) for tree, _ in entries]
+    if all(type(key) is str for key, _ in pairs) or len(set(raws)) < len(raws):
         raise writer.fail("value-type", "a MapValue that has a key twice, or string keys only")
-    return [[writer.item(index, key), writer.item(index, item)] for index, (_, key, item) in enumerate(ordered)]
+    return [entry for _, entry in sorted(zip(raws, entries, strict=True), key=lambda one: one[0])]
 
 
 def _read_map(content: Tree, reader: Reader) -> Value:
     pairs = [tuple(reader.items(reader.list_of(pair, 2))) for pair in reader.typed(content, list)]
-    order = [key_bytes(key) for key, _ in pairs]
+    order = [json.encode_tree(json_view(pair[0]) if reader.kind.binary else pair[0]) for pair in content]
     if any(first >= second for first, second in pairwise(order)):
         raise reader.fail("value-not-canonical", "entries that are not sorted by their keys, or a key twice")
     if all(type(key) is str for key, _ in pairs):

@@ -10,7 +10,7 @@ from dataclasses import fields, is_dataclass
 import numpy as np
 
 from etui.canonical.tagging import JSON, MSGPACK, Reader, Tree, Writer
-from etui.canonical.tags import base64_bytes, base64_text, key_bytes
+from etui.canonical.tags import base64_bytes, json_view, key_bytes, tensor_data
 from etui.canonical.value_types import (
     AssetRef,
     DtypeName,
@@ -89,18 +89,6 @@ def from_msgpack(tree: Tree, where: str, limits: Limits = DEFAULT_LIMITS) -> Val
     return Reader(MSGPACK, where, limits).read(tree)
 
 
-def json_view(tree: Tree) -> Tree:
-    """The JSON view (B-12) of a MessagePack tree, or of any part of one."""
-    if type(tree) is list:
-        return [json_view(item) for item in tree]
-    if type(tree) is not dict:
-        return to_json(tree)
-    data = _tensor_data(tree)
-    if type(data) is bytes:
-        return {"$tensor": {**tree["$tensor"], "data": base64_text(data)}}
-    return {key: json_view(item) for key, item in tree.items()}
-
-
 def from_json_view(tree: Tree, where: str, limits: Limits = DEFAULT_LIMITS) -> Tree:
     """The MessagePack tree whose JSON view is `tree`.
 
@@ -116,15 +104,10 @@ def from_json_view(tree: Tree, where: str, limits: Limits = DEFAULT_LIMITS) -> T
         ((name, content),) = tree.items()
         if name in _NATIVE_IN_MSGPACK and type(content) is str:
             return to_msgpack(from_json(tree, where, limits))
-    data = _tensor_data(tree)
+    data = tensor_data(tree)
     if type(data) is str:
         return {"$tensor": {**tree["$tensor"], "data": base64_bytes(data, Reader(JSON, where, limits))}}
     return {key: from_json_view(item, where, limits) for key, item in tree.items()}
-
-
-def _tensor_data(tree: dict[str, Tree]) -> Tree:
-    content = tree["$tensor"] if tree.keys() == {"$tensor"} else None
-    return content.get("data") if type(content) is dict else None
 
 
 def equal(first: Value, second: Value) -> bool:

@@ -54,15 +54,20 @@ def kind_of(attr: Attr) -> str:
     return "regularizers" if attr.name == "activity_regularizer" else attr.name
 
 
+def object_code(kind: str) -> str:
+    """The code of the refusal of an object of a kind (CV-30, CT-1)."""
+    return "core-object" if kind in ("losses", "metrics", "schedules") else "core-attrs"
+
+
 def object_fault(value: ObjectValue, kind: str) -> str:
     """What is wrong with an object that must be of a kind of the vocabulary; empty if nothing is."""
     prefix = f"{NAMESPACE}{kind}."
     found = objects(kind).get(value.class_name.removeprefix(prefix))
     if found is None or not value.class_name.startswith(prefix):
         return f"{shown(value.class_name)} among the {kind}"
-    if value.config is not None and not isinstance(value.config, dict):
+    if not isinstance(value.config, dict):
         return f"the config {shown(value.config)}"
-    return fault(found, value.config or {})
+    return fault(found, value.config)
 
 
 def _type(attr: Attr) -> str:

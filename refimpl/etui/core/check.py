@@ -10,12 +10,12 @@ from etui.canonical.value_types import inner_values
 from etui.canonical.values import ObjectValue
 from etui.containers import config as config_container
 from etui.containers import optimizer as optimizer_container
-from etui.containers import training as training_container
 from etui.containers.config import Module
 from etui.containers.optimizer import Optimizer
 from etui.containers.weights import Weights
+from etui.contents import contents
 from etui.core import vocabulary
-from etui.core.attribute_types import fault, fits, object_fault
+from etui.core.attribute_types import fault, fits, object_code, object_fault
 from etui.core.vocabulary import NAMESPACE, Op, Param
 from etui.errors import error, shown
 from etui.model import Model
@@ -31,7 +31,7 @@ def check(model: Model) -> None:
     Raises:
         UnsupportedError: ``op-unknown``, a name that the vocabulary does not define.
         InvalidError: ``core-attrs``, ``core-modules``, ``core-params`` or ``core-shape`` of a module, ``core-object``
-            of an object, ``core-optimizer`` of an optimizer.
+            or ``core-attrs`` of an object, ``core-optimizer`` of an optimizer.
     """
     for path, module in model.config.walk() if model.config is not None else ():
         if module.op.startswith(NAMESPACE):
@@ -39,7 +39,7 @@ def check(model: Model) -> None:
     for path, optimizer in model.optimizer.walk() if model.optimizer is not None else ():
         if optimizer.algorithm.startswith(NAMESPACE):
             _check_optimizer(optimizer, f"{optimizer_container.DOCUMENT} at {path}")
-    for place, value in _training_objects(model):
+    for place, value in _objects(model):
         _check_object(value, place)
 
 
@@ -156,8 +156,6 @@ def _check_optimizer(optimizer: Optimizer, where: str) -> None:
         for name, value in group.hyperparameters.items():
             if name not in rule.hyperparameters or not fits(rule.hyperparameters[name], value):
                 raise error("core-optimizer", where=where, found=f"a group with {name} = {shown(value)}")
-    if isinstance(optimizer.schedule, ObjectValue) and optimizer.schedule.class_name.startswith(NAMESPACE):
-        _check_object(optimizer.schedule, where)
 
 
 def _check_object(value: ObjectValue, where: str) -> None:
@@ -166,15 +164,17 @@ def _check_object(value: ObjectValue, where: str) -> None:
     kind = value.class_name.removeprefix(NAMESPACE).partition(".")[0]
     found = object_fault(value, kind)
     if found:
-        raise error("core-object", where=where, found=f"{value.class_name} with {found}")
+        raise error(object_code(kind), where=where, found=f"{value.class_name} with {found}")
 
 
-def _training_objects(model: Model) -> Iterator[tuple[str, ObjectValue]]:
-    """The objects of the vocabulary in the training container, with their places."""
-    for name in training_container.VALUE_FIELDS if model.training is not None else ():
-        stack = [getattr(model.training, name)]
+def _objects(model: Model) -> Iterator[tuple[str, ObjectValue]]:
+    """The objects of the vocabulary wherever values are, but for attributes of core modules, with their places."""
+    modules = model.config.walk() if model.config is not None else ()
+    checked = {f"{config_container.DOCUMENT} at {path}/attrs" for path, one in modules if one.op.startswith(NAMESPACE)}
+    for place, content in contents(model):
+        stack = [] if place in checked else [content]
         while stack:
             value = stack.pop()
             if isinstance(value, ObjectValue) and value.class_name.startswith(NAMESPACE):
-                yield f"{training_container.DOCUMENT} at {name}", value
+                yield place, value
             stack.extend(inner_values(value))

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from etui.core.losses import divided, same_rank, spread
+from etui.errors import error
 
 Array = Any  # arrays of NumPy, whose arithmetic has no closer static type
 Attrs = Mapping[str, Any]
 _EPSILON = 1e-7
+_MOST_THRESHOLDS = 1 << 20
 # The prediction of a class that is not among the top k, and the threshold that the others pass.
 _LOWEST = -1e10
 _ENDS = {"sensitivity_at_specificity", "specificity_at_sensitivity", "precision_at_recall", "recall_at_precision"}
@@ -32,6 +34,13 @@ def thresholds_of(name: str, attrs: Attrs) -> list[float]:
 
 
 def _even(count: int) -> list[float]:
+    """Numbers from 0 to 1 with even steps.
+
+    Raises:
+        UsageError: ``core-evaluate``, more than a computation takes: the number is one of a document.
+    """
+    if count > _MOST_THRESHOLDS:
+        raise error("core-evaluate", found=f"{count} thresholds", hint=f"Take {_MOST_THRESHOLDS} at most.")
     return [index / (count - 1) for index in range(count)]
 
 

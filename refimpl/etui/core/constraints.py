@@ -23,7 +23,7 @@ def project(constraint: ObjectValue, x: Array) -> Array:
         x: the variable's value.
 
     Raises:
-        InvalidError: ``core-object``.
+        InvalidError: ``core-attrs``.
     """
     name, attrs = parameters(constraint, "constraints")
     if name == "non_neg":

@@ -198,7 +198,7 @@ class _Run:
             options["mask"] = carried if mask is None else _nested(mask, lambda flow: flow.array)
         arrays = [_nested(value, lambda flow: _tensor(_rounded(flow.array, dtype))) for value in positional]
         # What is narrower than float32 is computed in it, and rounded behind the op.
-        with floats_of(np.float64 if dtype == "float64" else np.float32):
+        with floats_of("float64" if dtype == "float64" else "float32"):
             result = definition.function(*arrays, **options)
         if definition.updates:
             result, updates = result

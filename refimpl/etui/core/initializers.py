@@ -44,7 +44,7 @@ def draw(
         rng: draws the numbers; without one, the initializer's seed makes it.
 
     Raises:
-        InvalidError: ``core-object``.
+        InvalidError: ``core-attrs``.
     """
     name, attrs = parameters(initializer, "initializers")
     size = tuple(shape)

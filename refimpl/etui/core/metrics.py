@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from etui import dtypes
 from etui.canonical.values import ObjectValue
 from etui.core import confusion, metric_values
 from etui.core.losses import divided, masked_weight, same_rank
 from etui.core.parameters import parameters
 from etui.core.vocabulary import document
+from etui.errors import error
 
 Array = Any  # arrays of NumPy, whose arithmetic has no closer static type
 State = dict[str, Array]
 _F_SCORES = ("f1_score", "fbeta_score")
 _EPSILON = 1e-7
+_MOST_ELEMENTS = 1 << 27
 
 
 def fresh_state(metric: ObjectValue, classes: int | None = None) -> State:
@@ -28,6 +32,7 @@ def fresh_state(metric: ObjectValue, classes: int | None = None) -> State:
 
     Raises:
         InvalidError: ``core-object``.
+        UsageError: ``core-evaluate``, sizes that nobody has.
     """
     name, attrs = parameters(metric, "metrics")
     sizes = {"thresholds": len(confusion.thresholds_of(name, attrs)), "classes": classes}
@@ -36,10 +41,11 @@ def fresh_state(metric: ObjectValue, classes: int | None = None) -> State:
         sizes["classes"] = None
     sizes["labels"] = (attrs["num_labels"] or classes) if attrs.get("multi_label") else None
     listed: dict[str, list[str]] = document()["metrics"][name]["state"]
-    return {
-        key: np.zeros([sizes[axis] or 0 for axis in axes if sizes[axis] is not None], attrs["dtype"])
-        for key, axes in listed.items()
-    }
+    dtype = dtypes.by_name(attrs["dtype"], f"the dtype of {name}").numpy  # of which NumPy does not know bfloat16
+    shapes = {key: [sizes[axis] or 0 for axis in axes if sizes[axis] is not None] for key, axes in listed.items()}
+    if any(math.prod(shape) > _MOST_ELEMENTS for shape in shapes.values()):
+        raise error("core-evaluate", found=f"a state of {shapes}", hint=f"Take {_MOST_ELEMENTS} elements at most.")
+    return {key: np.zeros(shape, dtype) for key, shape in shapes.items()}
 
 
 def update(

@@ -92,8 +92,8 @@ class _Step:
         self.h_of = {path: hyperparameters(optimizer, group) for group in groups for path in group.variables}
         self.rate = rate_of(optimizer)
         self.rate_of = {
-            path: float(group.hyperparameters.get("learning_rate", self.rate))
-            for group in groups
+            path: self.rate if own is None else float(own)
+            for group, own in ((group, group.hyperparameters.get("learning_rate")) for group in groups)
             for path in group.variables
         }
         self.slots = {path: self._slots_of(path) for path in self.h_of}
@@ -197,7 +197,7 @@ class _Step:
         if self.name != "nadam":
             return {}
         found = self.optimizer.shared_slots.get("u_product")
-        if found is None and self.optimizer.slots:
+        if found is None and self.optimizer.step and self.optimizer.slots:
             raise error("core-slots", found="the shared slot u_product is missing")
         first = next(iter(self.variables.values()))
         before = np.ones((), first.dtype) if found is None else found.numpy()

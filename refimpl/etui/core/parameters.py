@@ -8,6 +8,7 @@ from typing import Any
 
 from etui.canonical.values import ObjectValue
 from etui.containers.optimizer import Group, Optimizer
+from etui.core.attribute_types import object_code
 from etui.core.vocabulary import NAMESPACE, Attr, Rule, filled, objects, optimizers
 from etui.errors import error, shown
 
@@ -22,19 +23,18 @@ def parameters(value: ObjectValue, kind: str) -> tuple[str, dict[str, Any]]:
         kind: ``"losses"``, ``"metrics"``, ``"schedules"``, ``"initializers"``, ``"regularizers"``, ``"constraints"``.
 
     Raises:
-        InvalidError: ``core-object``, another class, or parameters that the class does not have.
+        InvalidError: another class, or parameters that the class does not have: ``core-object`` of losses, metrics and
+            schedules, and ``core-attrs`` of the others (CV-30).
     """
     prefix = f"{NAMESPACE}{kind}."
     name = value.class_name.removeprefix(prefix)
     attrs = objects(kind).get(name)
     if not value.class_name.startswith(prefix) or attrs is None:
-        raise error("core-object", found=f"{shown(value.class_name)} among the {kind}")
-    config = {} if value.config is None else value.config
-    if not isinstance(config, dict):
-        raise error("core-object", where=value.class_name, found=shown(config))
-    fault = _fault(attrs, config)
+        raise error(object_code(kind), found=f"{shown(value.class_name)} among the {kind}")
+    config = value.config
+    fault = _fault(attrs, config) if isinstance(config, dict) else f"the config {shown(config)}"
     if fault:
-        raise error("core-object", where=value.class_name, found=fault)
+        raise error(object_code(kind), where=value.class_name, found=fault)
     return name, filled(attrs, config)
 
 

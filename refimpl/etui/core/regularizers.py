@@ -22,7 +22,7 @@ def penalty(regularizer: ObjectValue, x: Array) -> Array:
         x: the variable, or the output of a module; of two axes for `orthogonal_regularizer`.
 
     Raises:
-        InvalidError: ``core-object``.
+        InvalidError: ``core-attrs``.
     """
     name, attrs = parameters(regularizer, "regularizers")
     if name == "orthogonal_regularizer":

@@ -22,6 +22,7 @@ Given = Mapping[str, Any] | Sequence[Any]
 
 _MOST_JSON = 16 * MIB
 _DEPTH = 64
+_MOST_NAMED = 8
 _TEXTS = frozenset({"string", "bytes"})
 
 
@@ -78,7 +79,8 @@ def fitted(given: Given, specs: Sequence[Spec]) -> tuple[dict[str, Array], list[
     if not isinstance(given, Mapping):
         needed = sum(not spec.optional for spec in specs)
         if not needed <= len(given) <= len(specs):
-            raise error("run-input", found=f"{len(given)} inputs, not the {len(specs)} {shown(names)}")
+            counts = f"{len(given)} inputs, not the {len(specs)} {shown(names)}"
+            raise error("run-input", found=counts, hint=f"It takes {_taken(specs)}.")
         given = dict(zip(names, given, strict=False))
     ordered = [
         f"arr_{number}" for number in range(len(specs))
@@ -88,8 +90,8 @@ def fitted(given: Given, specs: Sequence[Spec]) -> tuple[dict[str, Array], list[
     unknown = sorted(set(map(str, given)) - set(names))
     missing = [spec.name for spec in specs if given.get(spec.name) is None and not spec.optional]
     if unknown or missing:
-        found = [f"{shown(unknown)} are not known"] * bool(unknown) + [f"{shown(missing)} are missing"] * bool(missing)
-        raise error("run-input", found="; ".join(found), hint=f"The inputs are {shown(names, 400)}.")
+        found = [f"not known: {shown(unknown)}"] * bool(unknown) + [f"missing: {shown(missing)}"] * bool(missing)
+        raise error("run-input", found="; ".join(found), hint=f"It takes {_taken(specs)}.")
     arrays, casts = {}, []
     for spec in specs:
         if given.get(spec.name) is None:
@@ -99,6 +101,20 @@ def fitted(given: Given, specs: Sequence[Spec]) -> tuple[dict[str, Array], list[
         if cast:
             casts.append(f"{spec.name}: {cast}")
     return arrays, casts
+
+
+def _taken(specs: Sequence[Spec]) -> str:
+    """The inputs with their dtypes and shapes, for people."""
+    texts = []
+    for spec in specs[:_MOST_NAMED]:
+        sizes = "" if spec.shape is None else f"[{_sizes(spec.shape)}]"
+        texts.append(f"{shown(spec.name)} {spec.dtype or 'of any dtype'}{sizes}" + " or nothing" * spec.optional)
+    more = len(specs) - _MOST_NAMED
+    return ("; ".join(texts) or "no input") + (f"; and {more:,} more" if more > 0 else "")
+
+
+def _sizes(shape: Sequence[int | None]) -> str:
+    return ", ".join("?" if size is None else str(size) for size in shape)
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -198,8 +214,8 @@ def _fitted(value: Any, spec: Spec) -> tuple[Array, str]:
         len(shape) != array.ndim
         or any(wanted not in (None, size) for wanted, size in zip(shape, array.shape, strict=True))
     ):
-        sizes = ", ".join("?" if size is None else str(size) for size in shape)
-        raise error("run-input-shape", where=spec.name, found=f"{list(array.shape)}, and the input has [{sizes}]")
+        found = f"{list(array.shape)}, and the input has [{_sizes(shape)}]"
+        raise error("run-input-shape", where=spec.name, found=found)
     return _of_dtype(array, spec)
 
 

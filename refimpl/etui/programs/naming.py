@@ -49,14 +49,16 @@ def _named_inputs(graph: Graph) -> list[tuple[str, OutputRef]]:
 
 
 def _output_names(graph: Graph) -> list[str]:
-    found: list[str] = []
+    found: dict[str, None] = {}
+    last: dict[str, int] = {}
     for name in _wanted_names(graph.outputs, ""):
-        number, free = 0, name
+        number, free = last.get(name, 0), name
         while free in found:
             number += 1
             free = f"{name}_{number}"
-        found.append(free)
-    return found
+        last[name] = number
+        found[free] = None
+    return list(found)
 
 
 def _wanted_names(value: Any, prefix: str) -> list[str]:

@@ -13,7 +13,7 @@ from etui import artifact, bridges, digest
 from etui.containers import manifest as manifest_container
 from etui.containers.data_writer import Progress
 from etui.containers.manifest import Manifest, PartEntry
-from etui.errors import error, shown
+from etui.errors import error, shown, without_secrets
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.model import Blob, Model
 from etui.programs import kinds
@@ -21,7 +21,9 @@ from etui.programs.listing import names_of, parts_of
 from etui.report import Report
 from etui.storage import create_artifact, open_artifact, urls
 from etui.storage.base import SLICE_BYTES, ArtifactReader, ByteSource
+from etui.storage.holding import held
 from etui.storage.part_names import check_part_name, order_key
+from etui.storage.transaction import resolved
 from etui.storage.urls import Options, is_url, local
 
 StrPath = str | os.PathLike[str]
@@ -94,7 +96,7 @@ def add(
         UsageError: ``program-exists``; ``program-artifact``, a file of another format; as `make` says.
         TransferError: the model cannot be said so.
         RejectError: the artifact, or the source, is refused.
-        StorageError: the artifact cannot be written; it is as it was.
+        StorageError: ``program-changed``; the artifact cannot be written; it is as it was.
     """
     account = Report() if report is None else report
     found = kinds.by_name(kind)
@@ -135,7 +137,7 @@ def add_parts(
     Raises:
         UsageError: ``program-exists``; ``program-artifact``; ``program-name``, a part that is not of a program.
         RejectError: the artifact is refused.
-        StorageError: the artifact cannot be written; it is as it was.
+        StorageError: ``program-changed``; the artifact cannot be written; it is as it was.
     """
     for part in parts:
         folder, _, rest = part.partition("/")
@@ -168,7 +170,7 @@ def remove(
     Raises:
         UsageError: ``program-missing``; ``program-artifact``.
         RejectError: the artifact is refused.
-        StorageError: the artifact cannot be written; it is as it was.
+        StorageError: ``program-changed``; the artifact cannot be written; it is as it was.
     """
     if isinstance(location, Model):
         for part in _there(location, name):
@@ -179,17 +181,37 @@ def remove(
 
 
 def _there(model: Model, name: str) -> list[str]:
-    parts = parts_of(model, name)
-    if not parts:
+    if name not in names_of(model):  # also what is only a folder in one
         raise error("program-missing", found=f"{shown(name)}, of {shown(names_of(model), 200)}")
-    return parts
+    return parts_of(model, name)
 
 
 @contextmanager
 def _opened(location: StrPath, limits: Limits) -> Iterator[tuple[ArtifactReader, Model]]:
-    """An artifact's storage with the model in it, for the time of a block."""
-    with _own(location, limits) as reader:
+    """An artifact's storage with the model in it, for the time of a block, in which no other one changes it so."""
+    with _held(location), _own(location, limits) as reader:
         yield reader, artifact.load(reader, limits=limits)
+
+
+@contextmanager
+def _held(location: StrPath) -> Iterator[None]:
+    """What is in a store cannot be held; there, only `_check_unchanged` keeps two writers apart."""
+    if is_url(location):
+        yield
+        return
+    with held(resolved(local(os.fspath(location)))) as alone:
+        if not alone:
+            raise error("program-changed", where=os.fspath(location), found="another writer is at it")
+        yield
+
+
+def _check_unchanged(location: StrPath, model: Model, limits: Limits) -> None:
+    """What others, who hold nothing, put there meanwhile would be lost."""
+    with _own(location, limits) as reader:
+        data = reader.source(manifest_container.DOCUMENT)
+        now = digest.of(data.view(0, data.size), (model.digest or "").partition(":")[0] or "sha256")
+    if now != model.digest:
+        raise error("program-changed", where=without_secrets(os.fspath(location)), found=f"its identity is {now} now")
 
 
 def _own(location: StrPath, limits: Limits) -> ArtifactReader:
@@ -230,6 +252,7 @@ def _rewrite(
             if progress is not None:
                 progress(name, done, total)
         writer.write(manifest_container.DOCUMENT, "manifest", len(data), [data])
+        _check_unchanged(location, model, limits)
         writer.commit()
     return digest.of(data)
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from etui.containers.config import Config
 from etui.core.evaluate import evaluate, leaves
 from etui.core.vocabulary import is_core_config
 from etui.errors import EtuiError, error, shown
@@ -229,16 +230,25 @@ def _evaluate(model: Model, inputs: Given, reason: str) -> Result:
     """The outputs by the definitions of the ops."""
     if model.config is None:
         raise error("run-none", found="a model without a config cannot be evaluated")
-    core = model if is_core_config(model.config) else to_core(model, Report())
+    account = Report()
+    core = model if is_core_config(model.config) else to_core(model, account)
     if core.config is None or not is_core_config(core.config):
-        ops = sorted({module.op for _, module in (core.config or model.config).walk() if module.op})
-        foreign = [op for op in ops if not op.startswith("core:")]
-        raise error("run-none", found=f"the evaluator has no definition of {shown(foreign, 200)}")
+        raise error("run-none", found=_undefined(core.config or model.config, account))
     signature = signature_of(core.config)
     arrays, casts = fitted(inputs, signature.inputs)
     given = [arrays.get(spec.name) for spec in signature.inputs]
     outputs = _named(evaluate(core, given), signature)
     return Result(outputs, EVALUATOR, reason=reason, inputs=specs_of(arrays), casts=casts, identity=model.digest)
+
+
+def _undefined(config: Config, account: Report) -> str:
+    """Which modules have no definition, and why the first of them has none."""
+    lost = [entry for entry in account.entries if entry.kind == "module" and entry.status == "data-only"]
+    ops = sorted({module.op for _, module in config.walk() if module.op and not module.op.startswith("core:")})
+    if not lost:
+        return f"the evaluator has no definition of {shown(ops, 200)}"
+    more = f", and {len(lost) - 1:,} more like it" if len(lost) > 1 else ""
+    return f"the evaluator has no definition of {shown(lost[0].subject)}: {lost[0].detail}{more}"
 
 
 def _named(found: Any, signature: Signature) -> dict[str, Array]:

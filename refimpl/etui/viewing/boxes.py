@@ -137,8 +137,9 @@ def _moved(line: Line, right: float, down: float, direction: Direction) -> Line:
 
 def _arrange(inner: Inner, edges: Sequence[tuple[int, int]], direction: Direction, *, fold: bool) -> Size:
     """Place what is linked in layers, and what is not in rows below."""
-    linked = sorted({end for edge in edges for end in edge})
-    loose = [number for number in range(len(inner.boxes)) if number not in set(linked)]
+    ends_of_edges = {end for edge in edges for end in edge}
+    linked = sorted(ends_of_edges)
+    loose = [number for number in range(len(inner.boxes)) if number not in ends_of_edges]
     inner.corners = [(0.0, 0.0)] * len(inner.boxes)
     width = height = 0.0
     if linked:
@@ -166,13 +167,14 @@ def _arrange(inner: Inner, edges: Sequence[tuple[int, int]], direction: Directio
 
 def _set_aside(inner: Inner, edges: Sequence[tuple[int, int]]) -> None:
     """Write the shape on the left of a line where others leave or arrive on its right."""
-    arriving: dict[int, list[float]] = {}
+    arriving: dict[int, float] = {}  # how far on the right the outermost line comes from
     for (_, target), lines in zip(edges, inner.lines, strict=True):
-        arriving.setdefault(target, []).append(lines[-1].points[-2][0] - lines[-1].points[-1][0])
+        right = lines[-1].points[-2][0] - lines[-1].points[-1][0]
+        arriving[target] = max(right, arriving.get(target, right))
     for (source, target), lines in zip(edges, inner.lines, strict=True):
         points = lines[0].points
         leaves_right = not lines[0].turns and any(x > points[0][0] + 1 for x, _ in points[1:3])
-        crossed = len(lines) == 1 and points[0][0] <= points[-1][0] + 1 and max(arriving[target]) > 1
+        crossed = len(lines) == 1 and points[0][0] <= points[-1][0] + 1 and arriving[target] > 1
         if (leaves_right and len(inner.lines) > 1) or (crossed and len(points) < 4):
             inner.boxes[source].aside = True
 

@@ -71,7 +71,7 @@ def summary(op: str, attrs: Mapping[str, Any]) -> str:
         pooled = _factors(attrs.get("pool_size"), one=True)
         parts.append(f"{window} / {strides}" if strides not in ("", "1", pooled) else window)
     rate = attrs.get("rate")
-    if isinstance(rate, int | float) and not isinstance(rate, bool):
+    if isinstance(rate, int | float) and not isinstance(rate, bool) and 0 <= rate <= 1:
         parts.append(f"{100 * rate:.3g} %")
     target = attrs.get("target_shape", attrs.get("shape") if plain_name(op) == "reshape" else None)
     if isinstance(target, list | tuple) and all(type(size) is int for size in target):

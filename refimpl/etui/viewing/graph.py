@@ -97,6 +97,9 @@ class _Grapher:
         self._shapes = Shapes(config)
         self._modules = dict(config.walk())
         self._drawn: set[str] = set()
+        # Of each module that was asked for: one may be called, and stood for, as often as a file has room for.
+        self._counted: dict[int, tuple[int, bool]] = {}
+        self._sizes: dict[int, int] = {}
 
     def root(self) -> Node:
         return self._node(self._config.model, "", (), 0)
@@ -120,8 +123,8 @@ class _Grapher:
         if not _is_group(own):
             return node
         node.family = "model" if own.graph is not None or plain_name(own.op) in _CHAINS else node.family
-        inside = sum(1 for _ in own.walk()) - 1
         if depth >= self._depth:
+            inside = self._inside(own)
             node.note = f"{inside:,} module{'' if inside == 1 else 's'}"
         elif path in self._drawn:
             node.note = "drawn before"
@@ -174,8 +177,19 @@ class _Grapher:
             level.nodes.append(Node("", name, "output", "output", summary=shape_text(shapes.get(output))))
             level.edges.append((numbers[output[0]], len(level.nodes) - 1))
 
+    def _inside(self, module: Module) -> int:
+        """How many modules are in a module, over all levels."""
+        if id(module) not in self._sizes:
+            self._sizes[id(module)] = sum(1 for _ in module.walk()) - 1
+        return self._sizes[id(module)]
+
     def _parameters(self, module: Module) -> tuple[int, bool]:
         """The elements of all variables in a module, and whether all of them are frozen."""
+        if id(module) not in self._counted:
+            self._counted[id(module)] = self._count(module)
+        return self._counted[id(module)]
+
+    def _count(self, module: Module) -> tuple[int, bool]:
         if self._weights is None:
             return 0, False
         paths = {self._weights.resolve(path) for path in self._variables(module, set())}

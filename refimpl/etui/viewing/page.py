@@ -116,8 +116,7 @@ def view(
                     storage_options=storage_options,
                 )
             )
-            for source in (model, other)
-            if source is not None
+            for source in ([model] if other is None else [model, other])
         ]
         found = payload(subjects, data=data, progress=progress)
         reports = tuple(one.report for one in subjects)

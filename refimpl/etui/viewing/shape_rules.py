@@ -10,10 +10,13 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from etui.limits import DEFAULT_LIMITS
+
 Shape = tuple[int | None, ...]
 Known = Shape | None
 Attrs = Mapping[str, Any]
 Rule = Callable[[Sequence[Known], Attrs, str], Known]
+_MOST_SIZE = 2**63
 
 
 def output_shape(op: str, attrs: Attrs, inputs: Sequence[Known]) -> Known:
@@ -29,7 +32,7 @@ def output_shape(op: str, attrs: Attrs, inputs: Sequence[Known]) -> Known:
         return None
     short = plain_name(name)
     rule = next((rule for pattern, rule in _RULES if pattern.match(short)), None)
-    return None if rule is None else rule([*inputs, None], attrs, short)
+    return None if rule is None else _sound(rule([*inputs, None], attrs, short))
 
 
 def plain_name(name: str) -> str:
@@ -41,7 +44,14 @@ def shape_of(value: Any) -> Known:
     """A value that is a shape: a list of sizes and nulls."""
     if not isinstance(value, list | tuple):
         return None
-    return tuple(value) if all(size is None or (type(size) is int and size >= 0) for size in value) else None
+    return _sound(tuple(value)) if all(size is None or type(size) is int for size in value) else None
+
+
+def _sound(shape: Known) -> Known:
+    """A shape that a tensor can have: others would only grow from op to op, and with them time and memory."""
+    if shape is None or len(shape) > DEFAULT_LIMITS.rank:
+        return None
+    return shape if all(size is None or 0 <= size < _MOST_SIZE for size in shape) else None
 
 
 def _integers(value: Any, count: int) -> list[int] | None:

@@ -29,7 +29,7 @@ def write_file(path: Path, kind: str, content: bytes) -> None:
         StorageError: ``target-other-format``, what is there is neither empty nor of that kind; ``storage-failed``.
     """
     with storage_errors(str(path)):
-        if path.exists():
+        if path.is_file():  # what is no file is refused below; of a pipe, reading would never end
             with path.open("rb") as file:
                 head = file.read(_HEAD_BYTES).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
             if head and not head.startswith(_KINDS[kind]):

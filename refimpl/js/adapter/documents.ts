@@ -35,7 +35,7 @@ export async function validateDocument(kind: string, bytes: Uint8Array): Promise
           asset: anything,
           stored: () => false,
           output: null,
-          object: (object, at) => checkCoreObject(object, at, false),
+          object: checkCoreObject,
         },
         null,
         LIMITS,

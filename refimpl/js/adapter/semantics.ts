@@ -10,7 +10,7 @@ import {
   stepElements,
 } from '../src/core/index.js';
 import { plainOf } from '../src/core/values.js';
-import { type Json, type JsonMap, LIMITS, type Model } from '../src/node.js';
+import { type Json, LIMITS, type Model } from '../src/node.js';
 import type { Elements } from '../src/tensors/reader.js';
 import { checkValue } from '../src/values/check.js';
 import { checkCoreObject } from '../src/vocabulary/check.js';
@@ -79,7 +79,7 @@ function checkObject(value: Json): void {
     asset: nothing,
     stored: nothing,
     output: null,
-    object: (object: JsonMap, at: string) => checkCoreObject(object, at, false),
+    object: checkCoreObject,
   });
 }
 

@@ -9,6 +9,7 @@ const text = `// Written by scripts/vocabulary.mjs from schemas/core/vocabulary.
 
 import type { Vocabulary } from './types.js';
 
+/** The core vocabulary, of schemas/core/vocabulary.json. */
 export const VOCABULARY: Vocabulary = JSON.parse(
   ${JSON.stringify(JSON.stringify(JSON.parse(readFileSync(source, 'utf8'))))},
 );

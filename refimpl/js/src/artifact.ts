@@ -18,6 +18,7 @@ import { readTraining } from './documents/training.js';
 import { readWeights, type WeightsDocument } from './documents/weights.js';
 import { refuse, show } from './errors.js';
 import type { Limits } from './limits.js';
+import { once } from './once.js';
 import { crc32, digestOf, platform } from './platform.js';
 import type { Container } from './storage/container.js';
 import { canonicalHeader } from './storage/layout.js';
@@ -154,12 +155,7 @@ export class Artifact {
   /** A part that the manifest lists, as a source that stays open. */
   open(name: string): Promise<Source> {
     if (this.#closed) refuse('closed', name, 'the artifact is closed');
-    let source = this.#sources.get(name);
-    if (source === undefined) {
-      source = this.container.open(name);
-      this.#sources.set(name, source);
-    }
-    return source;
+    return once(this.#sources, name, () => this.container.open(name));
   }
 
   /** Takes the bytes of a part from memory from now on. */
@@ -204,12 +200,7 @@ export class Artifact {
 
   /** The header of a data part, read once (S-10). */
   header(part: string): Promise<ReadonlyMap<string, StoredTensor>> {
-    let header = this.#headers.get(part);
-    if (header === undefined) {
-      header = this.#readHeader(part);
-      this.#headers.set(part, header);
-    }
-    return header;
+    return once(this.#headers, part, () => this.#readHeader(part));
   }
 
   async #readHeader(part: string): Promise<ReadonlyMap<string, StoredTensor>> {
@@ -234,8 +225,13 @@ export class Artifact {
   }
 
   /** Reads a box of a tensor; all of it where `box` is null. */
-  read(name: string, entry: Entry, box: Ranges | null = null): Promise<Elements> {
-    return readTensor(this, name, entry, box);
+  async read(name: string, entry: Entry, box: Ranges | null = null): Promise<Elements> {
+    try {
+      return await readTensor(this, name, entry, box);
+    } catch (error) {
+      if (error instanceof RangeError) refuse('out-of-memory', name, error.message);
+      throw error;
+    }
   }
 
   // What the reader of tensors takes from here:
@@ -262,5 +258,5 @@ export class Artifact {
 }
 
 function coreObject(object: JsonMap, at: string): void {
-  checkCoreObject(object, at, false);
+  checkCoreObject(object, at);
 }

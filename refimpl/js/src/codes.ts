@@ -146,6 +146,9 @@ add(
 add('usage', 'Look at the address and at the network, and let the server allow this page to read it (CORS).', {
   'not-reached': null,
 });
+add('usage', 'Store the tensor in chunks, of which a box reads those that it meets, or give the process more memory.', {
+  'out-of-memory': null,
+});
 add('usage', 'Open the artifact again: it was closed, or the file behind the address was replaced.', {
   closed: null,
   'file-changed': 'RM-9',

@@ -1,5 +1,7 @@
 // The limits of SPEC.md chapter 19.
 
+import { refuse, show } from './errors.js';
+
 /** What a reader takes at most; a caller may set lower ones (L-3). */
 export interface Limits {
   /** Bytes of a document. */
@@ -31,6 +33,7 @@ export interface Limits {
   partName: number;
 }
 
+/** The limits of the specification, which are those in force where a caller sets no lower ones. */
 export const LIMITS: Readonly<Limits> = {
   document: 512 * 1024 * 1024,
   depth: 128,
@@ -53,7 +56,10 @@ export const LIMITS: Readonly<Limits> = {
 export function limitsOf(given: Partial<Limits> = {}): Limits {
   const limits = { ...LIMITS };
   for (const [name, value] of Object.entries(given) as [keyof Limits, number | undefined][]) {
-    if (value !== undefined && Object.hasOwn(LIMITS, name)) limits[name] = Math.min(value, LIMITS[name]);
+    if (value === undefined || !Object.hasOwn(LIMITS, name)) continue;
+    // Nothing is larger than NaN, so that it would be no limit at all.
+    if (!(value >= 0)) refuse('argument', `the limit ${name}`, show(value));
+    limits[name] = Math.min(value, LIMITS[name]);
   }
   return limits;
 }

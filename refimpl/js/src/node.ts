@@ -16,16 +16,19 @@ useNode(platform());
 
 export * from './index.js';
 export { FolderPlace, type SaveOptions, Series, saveStep } from './node/series.js';
-export type { StepRecord } from './series/documents.js';
 export { FileSource, FolderContainer };
 
-/** Opens the artifact at a path, whichever form it has (I-1). */
+/**
+ * Opens the artifact at a path, whichever form it has (I-1).
+ *
+ * @throws EtuiError as `open` does; the error of Node.js, such as ENOENT, where the path cannot be read.
+ */
 export async function openPath(path: string | URL, options: OpenOptions = {}): Promise<Model> {
   const place = path instanceof URL ? fileURLToPath(path) : path;
   return (await stat(place)).isDirectory() ? openFolder(place, options) : openFile(place, options);
 }
 
-/** Opens a packed file. */
+/** Opens a packed file; throws as `openPath` does. */
 export async function openFile(path: string, options: OpenOptions = {}): Promise<Model> {
   const file = await FileSource.open(path);
   try {
@@ -36,12 +39,16 @@ export async function openFile(path: string, options: OpenOptions = {}): Promise
   }
 }
 
-/** Opens a folder. */
+/** Opens a folder; throws as `openPath` does. */
 export function openFolder(path: string, options: OpenOptions = {}): Promise<Model> {
   return openContainer(new FolderContainer(path), options);
 }
 
-/** Verifies every byte of the artifact at a path (H-7). */
+/**
+ * Verifies every byte of the artifact at a path (H-7); a tensor may be larger than memory.
+ *
+ * @throws EtuiError what is wrong, with its place.
+ */
 export async function verifyPath(path: string | URL, options: VerifyOptions = {}): Promise<VerifyResult> {
   const model = await openPath(path, { ...options, verify: true });
   try {
@@ -54,6 +61,9 @@ export async function verifyPath(path: string | URL, options: VerifyOptions = {}
 /**
  * Writes a model at a path, in place of what is there, and gives its identity. Tensors are read one at a time; a failure
  * leaves what was there.
+ *
+ * @throws EtuiError where the content is none that a reader would take; the error of Node.js where the place cannot be
+ *   written.
  */
 export async function writePath(path: string, model: Model | Content, options: WriteOptions = {}): Promise<string> {
   const planned = await planOf(model, options, false);

@@ -6,7 +6,9 @@ import { type Planned, plan } from './write/artifact.js';
 import { type Content, contentOf } from './write/content.js';
 import { packedPieces } from './write/zip.js';
 
+/** How a model is stored. */
 export interface WriteOptions {
+  /** `packed` where it is left out. */
   readonly form?: 'packed' | 'directory';
   /** Bytes of data in a data part at most; one part for each document where it is left out. */
   readonly shardSize?: number;
@@ -39,7 +41,11 @@ export async function write(
   return files;
 }
 
-/** The packed form piece by piece, for a model that is larger than memory: tensors are read twice, and one at a time. */
+/**
+ * The packed form piece by piece, for a model that is larger than memory: tensors are read twice, and one at a time.
+ *
+ * @throws EtuiError as `write` does, before the first piece.
+ */
 export async function* writePieces(
   model: Model | Content,
   options: Omit<WriteOptions, 'form'> = {},

@@ -192,7 +192,7 @@ describe('a packed file behind a URL', () => {
 
   test('that is not there, or replaced while it is open, is told', async () => {
     start();
-    await assert.rejects(open(`${base}/nothing.etui`), { code: 'part-missing' });
+    await assert.rejects(open(`${base}/nothing.etui`), { code: 'not-reached', found: 'no such file' });
     const model = await open(`${base}/large.etui`);
     const before = files.get('large.etui') as Uint8Array;
     files.set('large.etui', (files.get('model.etui') as Uint8Array).slice());

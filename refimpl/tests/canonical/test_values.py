@@ -32,6 +32,19 @@ def test_values_come_back_from_json(value: Any) -> None:
     assert json.encode({"v": v.to_json(back)}) == data
 
 
+@pytest.mark.clause("V-4@4cc66a", "E-2@310409")
+def test_maps_in_the_keys_of_maps_are_read_and_written_to_any_depth() -> None:
+    """Work that each level of keys did twice would not end; what is read is written as it was, in both kinds."""
+    tree: Any = 1
+    for number in range(40):
+        tree = {"$map": [[number, "x"], [tree, "y"]]}
+    value = v.from_json(tree, "x")
+    assert type(value) is v.MapValue
+    assert v.to_json(value) == tree
+    assert v.from_msgpack(v.to_msgpack(value), "x") == value
+    assert v.equal(value, v.from_json(tree, "x"))
+
+
 @pytest.mark.clause("V-1@a55e7e", "V-2@0ac5d0", "V-3@bc68be", "V-4@4cc66a", "D-5@94980c", "D-9@84c729")
 @given(strategies.values())
 def test_values_come_back_from_messagepack(value: Any) -> None:

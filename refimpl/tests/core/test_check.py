@@ -13,6 +13,7 @@ from etui import digest
 from etui.canonical.values import ObjectValue, OutputRef
 from etui.containers.config import Call, Config, Graph, Module
 from etui.containers.optimizer import Group, Optimizer, OptimizerState
+from etui.containers.state import State
 from etui.containers.tensors import Tensor
 from etui.containers.training import Training
 from etui.containers.weights import Weights
@@ -226,6 +227,57 @@ def test_optimizers_and_objects_of_training_are_checked() -> None:
         with pytest.raises(EtuiError) as refusal:
             check(Model(training=Training(loss=[value])))
         assert refusal.value.code == code
+
+
+@pytest.mark.clause("CO-1@8a87a9")
+def test_a_group_may_have_a_default_where_the_optimizer_has_another_value() -> None:
+    """A group of no weight decay is taken; the decay of the optimizer itself may not be its default."""
+    groups = [Group(["a"], {"weight_decay": 0.0, "clip_norm": None, "learning_rate": None}), Group(["b"])]
+    own = {"learning_rate": 0.5, "weight_decay": 0.25, "clip_norm": 1.0}
+    check(Model(optimizer=OptimizerState({"optimizer": Optimizer("core:adam", own, groups=groups)})))
+    with pytest.raises(EtuiError, match="default") as refusal:
+        check(Model(optimizer=OptimizerState({"optimizer": Optimizer("core:adam", {"weight_decay": 0.0})})))
+    assert refusal.value.code == "core-optimizer"
+
+
+def _holders(value: ObjectValue) -> dict[str, Model]:
+    """Models that have a value where values may be, by the place."""
+    optimizer = Optimizer("keras:Own", {"own": value}, groups=[Group(["a"])])
+    wrapped = Optimizer("keras:Wrap", inner=Optimizer("keras:Own", groups=[Group(["a"], {"own": [value]})]))
+    return {
+        "metadata": Model(metadata={"own": value}),
+        "config.json at model/attrs": Model(config=Config(Module("model", op="keras:Own", attrs={"own": [value]}))),
+        "training.json at loss": Model(training=Training(loss={"out": value})),
+        "training.json at options": Model(training=Training(options={"own": value})),
+        "optimizer.msgpack at optimizer": Model(optimizer=OptimizerState({"optimizer": optimizer})),
+        "optimizer.msgpack at optimizer/inner": Model(optimizer=OptimizerState({"optimizer": wrapped})),
+        "state.msgpack": Model(state=State(user={"own": {"deep": value}})),
+    }
+
+
+@pytest.mark.clause("CV-30@1b56ac", "CT-1@7f9aae")
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        (ObjectValue("core:initializers.constant", {"value": 1}), "core-attrs"),
+        (ObjectValue("core:activations.elu", {"alpha": 1.0}), "core-attrs"),
+        (ObjectValue("core:regularizers.l2", None), "core-attrs"),
+        (ObjectValue("core:constraints.non_neg", {"axis": 0}), "core-attrs"),
+        (ObjectValue("core:losses.huber", {"alpha": 0.5}), "core-object"),
+        (ObjectValue("core:metrics.auc", None), "core-object"),
+        (ObjectValue("core:schedules.constant", {}), "core-object"),
+    ],
+)
+def test_objects_are_checked_wherever_they_are(value: ObjectValue, code: str) -> None:
+    """The kind of an object says the code, and its place does not; without a fault it is taken."""
+    holders = _holders(value)
+    for place, model in holders.items():
+        with pytest.raises(EtuiError) as refusal:
+            check(model)
+        assert (refusal.value.code, place.split(" ")[0] in str(refusal.value)) == (code, True), place
+    for model in _holders(ObjectValue("core:losses.huber", {"delta": 0.5})).values():
+        check(model)
+    assert len(holders) == 7
 
 
 @pytest.mark.library

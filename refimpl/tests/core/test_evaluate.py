@@ -192,7 +192,7 @@ def test_a_mask_of_the_call_comes_first() -> None:
     assert evaluate(model(root), [x, mask]).tolist() == [[1]]
 
 
-@pytest.mark.clause("CV-11@c4ee77", "CV-26@d50759", "CV-8@eaf000")
+@pytest.mark.clause("CV-11@c4ee77", "CV-26@d50759", "CV-8@76e0dd")
 def test_training_is_the_mode_of_the_graph_unless_a_call_says_otherwise() -> None:
     """A call in training updates the statistics, which the next call sees; one with training=False does not."""
     norm = layer("n", "batch_norm", ("moving_mean", "moving_variance"), center=False, scale=False, momentum=0.5)

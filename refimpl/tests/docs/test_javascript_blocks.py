@@ -1,4 +1,4 @@
-"""The blocks `js` of README.md, which show calls of the JavaScript package: run by Node, with a server on this machine."""
+"""The blocks `js` of README.md, which show calls of the JavaScript package: run by Node, on a local server."""
 
 from __future__ import annotations
 
@@ -68,7 +68,9 @@ def test_the_calls_of_the_readme_do_what_it_says(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr[-3000:]
         asked = web.take()
     found = json.loads(done.stdout.splitlines()[-1])
-    kernel = etui.open(tmp_path / "model.etui").weights["dense/kernel"].numpy()
+    weights = etui.open(tmp_path / "model.etui").weights
+    assert weights is not None
+    kernel = weights["dense/kernel"].numpy()
     assert np.array_equal(np.float32(found["kernel"]).reshape(kernel.shape), kernel)
     np.testing.assert_allclose([found["predicted"]], np.load(tmp_path / "expected.npy"), rtol=1e-5)
     assert asked

@@ -343,6 +343,41 @@ def test_masks_are_carried(tools: SimpleNamespace) -> None:
     assert tools.difference(found, np.sum(values * (ids != 0)) / np.sum(ids != 0)) <= 1e-6
 
 
+@pytest.mark.clause("JX-11@904068")
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none", "mean_with_sample_weight"])
+@pytest.mark.parametrize("case", ["steps", "square", "column", "masked", "ignored", "binary", "ctc"])
+def test_weights_of_samples_are_those_of_their_steps(tools: SimpleNamespace, case: str, reduction: str) -> None:
+    """Weights and masks of fewer axes than the values, steps with an axis of size 1, and zeros among labels."""
+    from etui.bridges.jax.losses import loss_of
+    from etui.core.losses import loss
+
+    three, some = np.array([1.0, 2.0, 4.0]), np.array([True, False, True])
+    square = np.arange(36.0).reshape(3, 3, 4) / 9
+    name, config, y, p, weight, mask = {
+        "steps": ("huber", {}, np.zeros((3, 2, 4)), square[:, :2], three, None),
+        "square": ("huber", {}, np.zeros((3, 3, 4)), square, three, None),
+        "column": ("huber", {}, np.zeros((3, 4)), square[0], three[:, np.newaxis], None),
+        "masked": ("huber", {}, np.zeros((3, 3, 4)), square, np.ones((3, 3)), some),
+        "ignored": (
+            "sparse_categorical_crossentropy",
+            {"ignore_class": 1},
+            np.array([[0, 1], [1, 0], [2, 2]]),
+            square[:, :2, :3] + 0.5,
+            None,
+            some,
+        ),
+        "binary": ("auto_crossentropy", {}, np.eye(3), np.arange(9.0).reshape(3, 3, 1) / 10 + 0.05, None, None),
+        "ctc": ("ctc", {}, np.array([[1, 0, 2], [0, 3, 1], [2, 2, 0]]), np.sin(square) * 2, None, None),
+    }[case]
+    told = config | ({} if reduction == "mean" else {"reduction": reduction})
+    value = ObjectValue(f"core:losses.{name}", told)
+    p = p.astype(np.float32)
+    found = loss_of(Model(training=Training(loss=value)))(p, y, weight, None if mask is None else [mask])
+    wanted = loss(value, y, p, weight, mask)
+    assert np.shape(found) == np.shape(wanted)
+    assert tools.difference(found, wanted) <= 1e-5
+
+
 @pytest.mark.clause("JX-4@52f12d")
 def test_a_call_may_name_its_mode(tools: SimpleNamespace) -> None:
     """A call with `training` false does not train in a pass that does, and the other way round."""

@@ -360,6 +360,28 @@ ONLY_3: Models = {
 }  # fmt: skip
 
 
+def only_2() -> Models:
+    """What only Keras 2 makes: functions of TensorFlow in a graph."""
+    tf: Any = importlib.import_module("tensorflow")
+    return {
+        "tensor_arithmetic": lambda: graph(
+            lambda x, y: [x + 2.0, 3 - x, x * y, x / (y * y + 1.0), x**2, -x, tf.maximum(x, y), tf.abs(x), tf.exp(x),
+                          tf.clip_by_value(x, -0.5, 0.5), tf.where(x > 0, x, y), tf.matmul(x, y, transpose_b=True)],
+            signal(), numbers(2, 9, 4, seed=1),
+        ),
+        "tensor_functions": lambda: graph(
+            lambda x: [tf.nn.relu(x), tf.nn.gelu(x), tf.nn.softmax(x, axis=1), tf.nn.leaky_relu(x, 0.1), tf.nn.silu(x),
+                       tf.reduce_sum(x, axis=1), tf.reduce_mean(x, axis=-1, keepdims=True)], signal(),
+        ),
+        "tensor_shapes": lambda: graph(
+            lambda x, y: [x[:, 1:3], x[:, -1], x[:, ::2, 0], tf.reshape(x, (-1, 36)), tf.transpose(x, (0, 2, 1)),
+                          tf.concat([x, y], axis=1), tf.stack([x, y], axis=1), tf.split(x, 2, axis=2)[1],
+                          tf.squeeze(tf.expand_dims(x, 1), [1])],
+            signal(), numbers(2, 9, 4, seed=1),
+        ),
+    }  # fmt: skip
+
+
 # Keras 3 traces each layer for long: of what both have, it makes what it writes otherwise, or computes by other code.
 AGAIN = (
     "activations", "dense_activations", "conv1d_groups", "conv2d_transpose_extra", "depthwise2d", "separable2d",
@@ -374,7 +396,7 @@ AGAIN = (
 def chosen() -> Models:
     """The models that this Keras makes."""
     if not KERAS_3:
-        return {**TRAINED, **BOTH}
+        return {**TRAINED, **BOTH, **only_2()}
     return {**TRAINED, **{name: BOTH[name] for name in AGAIN}, **ONLY_3}
 
 

@@ -100,6 +100,10 @@ def test_a_page_predicts_what_keras_predicts(page: Any, site: Web, pictures: tup
     asked = [one for one in site.take() if one.path == "/model.etui"]
     assert asked
     assert all(one.range and one.status == 206 for one in asked)
+    # Two to open it, and one for each tensor.
+    with etui.open(pictures[0]) as model:
+        assert model.weights is not None
+        assert len(asked) <= 2 + len(model.weights)
 
 
 def test_a_changed_file_is_refused_in_the_page(page: Any, site: Web, pictures: tuple[Path, Json]) -> None:

@@ -159,6 +159,38 @@ def in_training(proto: Any) -> None:
     external(proto.training_info.add().algorithm.initializer.add())
 
 
+def in_default(proto: Any) -> None:
+    """External data of a graph that a function takes where a call gives none."""
+    body = onnx.helper.make_graph([], "body", [], [], [external(onnx.TensorProto())])
+    function = onnx.helper.make_function("own", "f", [], ["c"], [], [onnx.helper.make_opsetid("", 21)])
+    function.attribute_proto.append(onnx.helper.make_attribute("body", body))
+    proto.functions.append(function)
+
+
+def same_name(proto: Any) -> None:
+    """A second initializer of a name, with other bytes."""
+    one = external(proto.graph.initializer.add())
+    one.name = "own"
+
+
+def same_sparse_name(proto: Any) -> None:
+    """A sparse initializer of the name of another."""
+    one = proto.graph.sparse_initializer.add()
+    one.values.name, one.values.data_type = "own", 1
+
+
+def unused(change: Change) -> Change:
+    """A change of an initializer that nothing reads."""
+
+    def both(proto: Any) -> None:
+        one = proto.graph.initializer.add()
+        one.CopyFrom(initializer(proto, "last/kernel"))
+        one.name = "unused"
+        change(proto)
+
+    return both
+
+
 BAD_DATA: dict[str, Change] = {
     "an absolute path": points("own", location="/etc/passwd"),
     "a drive": points("own", location="C:\\data.bin"),
@@ -203,6 +235,12 @@ BAD_DATA: dict[str, Change] = {
     "a function": in_function,
     "a sparse initializer": sparse,
     "a training": in_training,
+    "a graph that a function takes": in_default,
+    "a second initializer of that name": same_name,
+    "a sparse initializer of that name": same_sparse_name,
+    "a name that is not in the weights, of what nothing reads": unused(says("unused", "no/such")),
+    "a part elsewhere, of what nothing reads": unused(points("unused", location="../weights.safetensors")),
+    "the tag of onnxruntime for its own memory": points("own", location="*/_ORT_MEM_ADDR_/*"),
 }
 
 
@@ -221,6 +259,51 @@ def test_external_data_elsewhere_is_refused(good: etui.Model, fault: str) -> Non
     assert caught.value.code == "onnx-data"
 
 
+@pytest.mark.clause("PG-5@e95b4f")
+def test_all_external_data_is_looked_at_before_any_is_read(good: etui.Model, tmp_path: Path) -> None:
+    """Of a program with one bad initializer no bytes are read, not even those of damaged weights before it."""
+    folder = tmp_path / "folder"
+    etui.save(changed(good, says("own", "no/such")), folder, form="directory")
+    etui.save(changed(good, lambda _proto: None), tmp_path / "sound", form="directory")
+    for place, code in ((folder, "onnx-data"), (tmp_path / "sound", "digest-mismatch")):
+        part = place / "weights.safetensors"
+        part.write_bytes(part.read_bytes()[:-200] + bytes(200))
+        with pytest.raises(EtuiError) as caught:
+            etui.onnx.session(place)
+        assert caught.value.code == code
+
+
+@pytest.mark.clause("PG-4@3a969c")
+def test_numbers_that_no_runtime_takes_do_not_matter_where_the_weights_say_the_place(good: etui.Model) -> None:
+    """An offset that is far outside of the part is no harm for a tensor of the weights: its bytes are its own."""
+    wanted = outputs(good)
+    assert np.array_equal(outputs(changed(good, points("last/kernel", offset="9999999999999999999"))), wanted)
+
+
+def outputs(model: etui.Model) -> Any:
+    """What the program computes."""
+    vector, words = np.ones((2, 5), np.float32), np.ones((2, 3), np.int32)
+    return etui.onnx.session(model).run(None, {"vector": vector, "words": words})[0]
+
+
+@pytest.mark.clause("PG-4@3a969c")
+def test_initializers_that_are_inputs_too_can_be_run(good: etui.Model) -> None:
+    """As in old versions of ONNX, an initializer may be an input with a default; it is checked like any other."""
+
+    def change(proto: Any) -> None:
+        tensor = initializer(proto, "last/kernel")
+        proto.graph.input.append(onnx.helper.make_tensor_value_info("last/kernel", 1, list(tensor.dims)))
+
+    def bad(proto: Any) -> None:
+        change(proto)
+        says("last/kernel", "no/such")(proto)
+
+    assert np.array_equal(outputs(changed(good, change)), outputs(good))
+    with pytest.raises(EtuiError) as caught:
+        etui.onnx.session(changed(good, bad))
+    assert caught.value.code == "onnx-data"
+
+
 def node(op: str, domain: str) -> Change:
     """A node of another domain."""
     return lambda proto: proto.graph.node.append(onnx.helper.make_node(op, ["vector"], ["other"], domain=domain))
@@ -235,6 +318,16 @@ def foreign_in_function(proto: Any) -> None:
     proto.graph.node.append(onnx.helper.make_node("f", ["vector"], ["other"], domain="own"))
 
 
+def overloaded(proto: Any) -> None:
+    """An operator of a runtime, and a function that is another overload of it."""
+    inner = onnx.helper.make_node("Neg", ["x"], ["y"])
+    opsets = [onnx.helper.make_opsetid("", 21)]
+    proto.functions.append(
+        onnx.helper.make_function("com.microsoft", "EPContext", ["x"], ["y"], [inner], opsets, overload="other")
+    )
+    node("EPContext", "com.microsoft")(proto)
+
+
 @pytest.mark.clause("PG-6@72393f")
 @pytest.mark.parametrize(
     ("change", "found"),
@@ -244,6 +337,7 @@ def foreign_in_function(proto: Any) -> None:
         (node("SGD", "ai.onnx.preview.training"), "ai.onnx.preview.training.SGD"),
         (node("f", "own"), "own.f"),
         (foreign_in_function, "com.microsoft.EPContext"),
+        (overloaded, "com.microsoft.EPContext"),
     ],
 )
 def test_operators_of_others_are_refused(good: etui.Model, change: Change, found: str) -> None:
@@ -255,21 +349,147 @@ def test_operators_of_others_are_refused(good: etui.Model, change: Change, found
 
 
 @pytest.mark.clause("PG-6@72393f")
-def test_a_function_of_the_model_itself_is_run(good: etui.Model) -> None:
-    """A function that the model defines by operators of ONNX is no operator of others."""
+@pytest.mark.parametrize(
+    ("domain", "op", "overload"),
+    [
+        ("own", "f", ""),
+        ("own", "f", "second"),
+        ("com.microsoft", "Gelu", ""),
+        ("", "Relu", ""),
+        ("ai.onnx", "Relu", ""),
+    ],
+)
+def test_a_function_of_the_model_itself_is_run(good: etui.Model, domain: str, op: str, overload: str) -> None:
+    """A function that the model defines is run as it is defined, though the runtime has an operator of that name."""
 
     def change(proto: Any) -> None:
         inner = onnx.helper.make_node("Neg", ["x"], ["y"])
         opset = onnx.helper.make_opsetid("", 21)
-        proto.functions.append(onnx.helper.make_function("own", "f", ["x"], ["y"], [inner], [opset]))
-        proto.opset_import.append(onnx.helper.make_opsetid("own", 1))
-        proto.graph.node.append(onnx.helper.make_node("f", ["vector"], ["negative"], domain="own"))
+        proto.functions.append(onnx.helper.make_function(domain, op, ["x"], ["y"], [inner], [opset], overload=overload))
+        if domain not in {"", "ai.onnx"}:
+            proto.opset_import.append(onnx.helper.make_opsetid(domain, 1))
+        proto.graph.node.append(onnx.helper.make_node(op, ["vector"], ["negative"], domain=domain, overload=overload))
         proto.graph.output.append(onnx.helper.make_tensor_value_info("negative", 1, [None, 5]))
 
     x = np.ones((1, 5), np.float32)
     session = etui.onnx.session(changed(good, change))
     (found,) = session.run(["negative"], {"vector": x, "words": np.zeros((1, 2), np.int32)})
     assert np.array_equal(found, -x)
+
+
+OPSETS = [("", 21), ("own", 1)]
+
+
+def defines(*functions: tuple[str, list[Any]]) -> Change:
+    """Functions, the first of which is called."""
+
+    def change(proto: Any) -> None:
+        opsets = [onnx.helper.make_opsetid(*one) for one in OPSETS]
+        for name, nodes in functions:
+            proto.functions.append(onnx.helper.make_function("own", name, ["x"], ["y"], nodes, opsets))
+        proto.opset_import.append(opsets[1])
+        proto.graph.node.append(onnx.helper.make_node(functions[0][0], ["vector"], ["other"], domain="own"))
+
+    return change
+
+
+def call(name: str, x: str = "x", y: str = "y", **attrs: Any) -> Any:
+    """A call of a function."""
+    return onnx.helper.make_node(name, [x], [y], domain="own", **attrs)
+
+
+def chain(length: int) -> list[tuple[str, list[Any]]]:
+    """Functions each of which calls the next."""
+    last = (f"f{length}", [onnx.helper.make_node("Neg", ["x"], ["y"])])
+    return [*((f"f{index}", [call(f"f{index + 1}")]) for index in range(length)), last]
+
+
+def takes_a_graph(proto: Any) -> None:
+    """A function that is called with a graph."""
+    defines(("f", [onnx.helper.make_node("Neg", ["x"], ["y"])]))(proto)
+    body = onnx.helper.make_graph([], "body", [], [])
+    proto.graph.node[-1].attribute.append(onnx.helper.make_attribute("body", body))
+
+
+def doubled(last: Any) -> Change:
+    """Functions each of which calls the next twice."""
+    links = [(f"f{index}", [call(f"f{index + 1}", "x", "a"), call(f"f{index + 1}", "a")]) for index in range(30)]
+    return defines(*links, ("f30", [last]))
+
+
+def constant_of(megabytes: int) -> Any:
+    """A node with a large tensor in it."""
+    value = onnx.helper.make_tensor("t", 1, [megabytes * 2**18], bytes(megabytes * 2**20), raw=True)
+    return onnx.helper.make_node("Constant", [], ["y"], value=value)
+
+
+def given_to_many(proto: Any) -> None:
+    """A large attribute of a call that many nodes of the function take."""
+    inner = onnx.helper.make_node("Constant", [], ["y"])
+    inner.attribute.add(name="value", ref_attr_name="value", type=onnx.AttributeProto.TENSOR)
+    defines(("f", [inner] * 3000))(proto)
+    proto.graph.node[-1].attribute.extend(constant_of(1).attribute)
+
+
+UNENDING: dict[str, tuple[Change, str]] = {
+    "one that calls itself": (defines(("f", [call("f")])), "calls itself"),
+    "two that call each other": (defines(("f", [call("g")]), ("g", [call("f")])), "calls itself"),
+    "a long chain": (defines(*chain(200)), "64 deep"),
+    "a long chain, the last of which comes first": (defines(*reversed(chain(200))), "64 deep"),
+    "doubling": (doubled(onnx.helper.make_node("Neg", ["x"], ["y"])), "nodes"),
+    "a large tensor many times": (defines(("f", [call("g")] * 3000), ("g", [constant_of(1)])), "bytes"),
+    "a large tensor given to many": (given_to_many, "bytes"),
+    "two of one name": (defines(*chain(1), *chain(1)), "two functions"),
+    "one that takes a graph": (takes_a_graph, "a graph that the function"),
+}
+
+
+@pytest.mark.clause("PG-12@2f472e")
+@pytest.mark.parametrize("case", UNENDING)
+def test_functions_without_end_are_refused(good: etui.Model, case: str) -> None:
+    """Functions that never end, or fill the memory once they are put in place of their calls, are refused at once."""
+    change, found = UNENDING[case]
+    with pytest.raises(EtuiError) as caught:
+        etui.onnx.session(changed(good, change))
+    assert (caught.value.code, found in str(caught.value.found)) == ("onnx-form", True)
+
+
+@pytest.mark.clause("PG-12@2f472e")
+def test_more_nodes_than_any_model_has_are_refused(good: etui.Model) -> None:
+    """A graph of too many nodes is refused before a runtime sees it."""
+    nothing = onnx.NodeProto()
+    with pytest.raises(EtuiError) as caught:
+        etui.onnx.session(changed(good, lambda proto: proto.graph.node.extend([nothing] * (2**20 + 1))))
+    assert caught.value.code == "onnx-form"
+
+
+@pytest.mark.clause("PG-12@2f472e")
+def test_functions_as_deep_as_is_allowed_are_run(good: etui.Model) -> None:
+    """A chain of calls that ends is run."""
+
+    def change(proto: Any) -> None:
+        defines(*chain(60))(proto)
+        proto.graph.output.append(onnx.helper.make_tensor_value_info("other", 1, [None, 5]))
+
+    x = np.ones((1, 5), np.float32)
+    session = etui.onnx.session(changed(good, change))
+    assert np.array_equal(session.run(["other"], {"vector": x, "words": np.zeros((1, 2), np.int32)})[0], -x)
+
+
+@pytest.mark.clause("PG-1@f62171")
+@pytest.mark.parametrize("within", ["the model", "a node", "an initializer"])
+def test_fields_that_are_not_known_are_refused(good: etui.Model, within: str) -> None:
+    """A field that a runtime may know, and the check does not, is refused: the check would not be of what is run."""
+
+    def change(proto: Any) -> None:
+        owner = {"the model": proto, "a node": proto.graph.node[0], "an initializer": proto.graph.initializer[0]}[
+            within
+        ]
+        owner.MergeFromString(b"\xfa\x7f\x03abc")  # the field 2047
+
+    with pytest.raises(EtuiError) as caught:
+        etui.onnx.session(changed(good, change))
+    assert (caught.value.code, "does not know" in str(caught.value.found)) == ("onnx-form", True)
 
 
 BROKEN = {
@@ -291,7 +511,7 @@ def test_what_does_not_decode_is_refused(good: etui.Model, data: bytes) -> None:
     assert caught.value.code == "onnx-form"
 
 
-@pytest.mark.clause("PG-1@ec5012")
+@pytest.mark.clause("PG-12@2f472e")
 def test_graphs_nested_without_end_are_refused(good: etui.Model) -> None:
     """Graphs within graphs, more than any model needs, are refused without exhausting the stack."""
 

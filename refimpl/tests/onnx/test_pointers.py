@@ -165,6 +165,15 @@ def test_a_save_points_the_program_anew(
 
 
 @pytest.mark.library
+def test_an_export_to_a_target_leaves_the_model_as_it_was(model: etui.Model, tmp_path: Path) -> None:
+    """A model in memory of which an artifact with a program is written gets no program itself."""
+    for name in ("one.etui", "two.etui"):
+        etui.onnx.export(model, tmp_path / name)
+        assert MAIN in etui.open(tmp_path / name).programs
+    assert model.programs == {}
+
+
+@pytest.mark.library
 def test_a_save_in_the_same_layout_keeps_the_program(model: etui.Model, tmp_path: Path) -> None:
     """Bytes of a program that points at the right places already are not changed, and the identity neither."""
     identity = etui.onnx.export(model, tmp_path / "one.etui")

@@ -11,11 +11,14 @@ import pytest
 
 import etui
 from etui.canonical.values import MapValue, OutputRef
+from etui.checkpoints import Series
 from etui.core.evaluate import evaluate
 from etui.errors import EtuiError
 from etui.programs.naming import signature_of
 from etui.storage.numpy_files import write_arrays
 from etui.testing.runnable import core_model, inputs_of
+
+WORDS_MODEL = Path(__file__).parents[2] / "examples" / "models" / "words.keras"
 
 
 @pytest.mark.clause("PG-43@b65802")
@@ -65,6 +68,35 @@ def test_a_model_in_memory_is_run(artifact: Path) -> None:
     made = etui.run(core_model(), inputs_of())
     np.testing.assert_array_equal(opened["score"], made["score"])
     assert made.identity is None
+
+
+@pytest.mark.library
+def test_a_step_of_a_series_is_run(tmp_path: Path) -> None:
+    """It gives what the model gives that was saved as that step."""
+    series = Series(tmp_path / "series")
+    series.save(core_model(seed=3), 7)
+    (step,) = series
+    np.testing.assert_array_equal(
+        etui.run(step, inputs_of())["score"], etui.run(core_model(seed=3), inputs_of())["score"]
+    )
+
+
+@pytest.mark.library
+@pytest.mark.parametrize("thing", [None, 5, object(), ["model.etui"]])
+def test_what_is_no_model_is_told(thing: object) -> None:
+    """Something that cannot be run is refused with what can."""
+    with pytest.raises(EtuiError) as caught:
+        etui.run(thing, {})  # type: ignore[arg-type]  # that is the point
+    assert caught.value.code == "run-model"
+
+
+@pytest.mark.library
+def test_what_has_no_definition_is_named_with_the_reason() -> None:
+    """Not the ops that only stay in Keras' terms because another one does."""
+    with pytest.raises(EtuiError) as caught:
+        etui.run(WORDS_MODEL, {})
+    assert "'words': keras:TextVectorization stays" in (caught.value.found or "")
+    assert "keras:Dense" not in str(caught.value)
 
 
 @pytest.mark.clause("PG-42@ba5492")
@@ -190,6 +222,21 @@ class TestNames:
         assert len(cases) == 6
 
     @pytest.mark.library
+    def test_one_tensor_may_be_given_very_often(self) -> None:
+        """Names are numbered in one pass: one search for each name would take the square of their number."""
+        module = etui.Module("x", op="core:input", attrs={"shape": [None, 2], "dtype": "float32"})
+        ends = [OutputRef("x", 0)] * 50_000
+        root = etui.Module(
+            "m",
+            "graph",
+            "core:graph",
+            modules=[module],
+            graph=etui.Graph(OutputRef("x", 0), ends, [etui.Call("x", "x")]),
+        )
+        names = [spec.name for spec in signature_of(etui.Config(root)).outputs]
+        assert names[:3] == ["x", "x_1", "x_2"]
+        assert len(set(names)) == 50_000
+
     def test_an_input_has_the_dtype_and_shape_of_its_module(self) -> None:
         """What the config leaves open is null."""
         model = core_model()

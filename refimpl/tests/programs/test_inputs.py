@@ -258,6 +258,20 @@ class TestFit:
         with pytest.raises(EtuiError, match="arr_0"):
             fitted({"arr_0": x}, [FLOATS, WORDS])
 
+    def test_the_error_says_what_is_taken(self) -> None:
+        """Names, dtypes and shapes, so that the next call can be right; of very many inputs the first."""
+        optional = Spec("mask", None, None, optional=True)
+        calls: list[Any] = [{}, [1]]
+        for given in calls:
+            with pytest.raises(EtuiError) as caught:
+                fitted(given, [FLOATS, WORDS, optional])
+            assert caught.value.hint == ("It takes 'x' float32[?, 2]; 'w' int32[?]; 'mask' of any dtype or nothing.")
+        with pytest.raises(EtuiError) as caught:
+            fitted({}, [Spec(f"n{number}") for number in range(10_000)])
+        assert caught.value.hint is not None
+        assert caught.value.hint.endswith("; and 9,992 more.")
+        assert len(str(caught.value)) < 1000
+
     @pytest.mark.parametrize(
         ("given", "code"),
         [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +96,98 @@ def test_a_program_takes_the_place_of_one_only_if_asked(artifact: Path) -> None:
     programs.add_parts(artifact, other, replace=True)
     (found,) = programs.list(artifact)
     assert found.parts == {"programs/other/main": 7}
+
+
+@pytest.mark.library
+@pytest.mark.parametrize("name", ["other/data", "other/", "", "..", "missing"])
+def test_what_is_no_program_is_not_removed(artifact: Path, name: str) -> None:
+    """A folder in a program is no program: nothing of it is taken out."""
+    programs.add_parts(artifact, PROGRAM)
+    before = artifact.read_bytes()
+    with pytest.raises(EtuiError) as caught:
+        programs.remove(artifact, name)
+    assert caught.value.code == "program-missing"
+    assert artifact.read_bytes() == before
+
+
+@pytest.mark.library
+@pytest.mark.parametrize("form", ["packed", "directory"])
+def test_no_addition_undoes_another(tmp_path: Path, form: Any) -> None:
+    """Of several at once, each that says that it was done is there, and the others say that they were not done."""
+    path = tmp_path / "model"
+    etui.save(core_model(), path, form=form)
+    start = threading.Barrier(6)
+
+    identities: list[str] = []
+
+    def add(number: int) -> str:
+        start.wait()
+        part = {f"programs/p{number}/main.bin": Blob.of(b"x", "application/x-other")}
+        try:
+            identities.append(programs.add_parts(path, part))
+        except EtuiError as fault:
+            return fault.code
+        return "done"
+
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(add, range(6)))
+    assert "done" in found
+    assert set(found) <= {"done", "program-changed"}
+    there = [one.name for one in programs.list(path)]
+    assert there == [f"p{number}" for number, one in enumerate(found) if one == "done"]
+    assert etui.verify(path).identity in identities
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.library
+@pytest.mark.parametrize("form", ["packed", "directory", "memory"])
+def test_what_another_writer_saved_meanwhile_is_kept(tmp_path: Path, form: Any) -> None:
+    """A model that is saved at the place while the artifact is written anew stays, and the addition is refused."""
+    path = "memory://meanwhile/model.etui" if form == "memory" else str(tmp_path / "model")
+    options: dict[str, Any] = {} if form == "memory" else {"form": form}
+    etui.save(core_model(), path, **options)
+    saved: list[str] = []
+
+    def meanwhile(part: str, done: int, total: int) -> None:
+        if not saved:
+            saved.append(etui.save(core_model(seed=7), path, **options))
+
+    with pytest.raises(EtuiError) as caught:
+        programs.add_parts(path, PROGRAM, progress=meanwhile)
+    assert caught.value.code == "program-changed"
+    assert [etui.verify(path).identity] == saved
+    assert programs.list(path) == []
+
+
+@pytest.mark.library
+@pytest.mark.parametrize("form", ["packed", "directory"])
+def test_an_interrupted_addition_leaves_all_as_it_was(tmp_path: Path, form: Any) -> None:
+    """Ctrl-C while the artifact is written leaves each of its bytes, and nothing beside it; the next one succeeds."""
+    path = tmp_path / "model"
+    etui.save(core_model(), path, form=form)
+    before = whole(path)
+
+    def interrupt(part: str, done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        programs.add_parts(path, PROGRAM, progress=interrupt)
+    assert whole(path) == before
+    assert list(tmp_path.iterdir()) == [path]
+    programs.add_parts(path, PROGRAM)
+    assert [one.name for one in programs.list(path)] == ["other"]
+
+
+@pytest.mark.library
+@pytest.mark.parametrize("form", ["packed", "directory"])
+def test_a_link_stays_and_its_target_gets_the_program(tmp_path: Path, form: Any) -> None:
+    """An artifact behind a symbolic link is changed where it lies."""
+    etui.save(core_model(), tmp_path / "model", form=form)
+    link = tmp_path / "link"
+    link.symlink_to("model")
+    programs.add_parts(link, PROGRAM)
+    assert link.is_symlink()
+    assert [one.name for one in programs.list(tmp_path / "model")] == ["other"]
 
 
 @pytest.mark.library

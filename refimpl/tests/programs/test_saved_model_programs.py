@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,12 @@ import etui
 from etui import programs
 from etui.bridges.tensorflow.saved_model.effects import _does_more, effects_when_run
 from etui.bridges.tensorflow.saved_model.program import INDEX, MAIN
+from etui.bridges.tensorflow.saved_model.write import write_saved_model
 from etui.canonical import json
 from etui.errors import EtuiError
 from etui.limits import DEFAULT_LIMITS
 from etui.model import Blob, Model
+from etui.report import Report
 
 pytest.importorskip("tensorflow")
 pytest.importorskip("google_crc32c")
@@ -230,6 +233,132 @@ def test_operations_are_told_by_the_words_of_their_names(tf: Any) -> None:
     assert len(known) > 35
     assert [name for name in outside if not _does_more(name)] == []
     assert [name for name in inside if _does_more(name)] == []
+
+
+def _renamed(data: bytes, prefix: str) -> bytes:
+    """A SavedModel each of whose functions but the savers has a name that begins so."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    message = saved_model_pb2.SavedModel.FromString(data)
+    (graph,) = message.meta_graphs
+    functions = [*graph.graph_def.library.function]
+    names = {one.signature.name: one.signature.name for one in functions}
+    names = {name: name if "traced" in name else f"{prefix}_{name.rpartition('_')[2]}" for name in names}
+    for one in functions:
+        one.signature.name = names[one.signature.name]
+    for node in (node for holder in (graph.graph_def.node, *(one.node_def for one in functions)) for node in holder):
+        for value in node.attr.values():
+            if value.HasField("func"):
+                value.func.name = names[value.func.name]
+    objects = graph.object_graph_def
+    for name, new in names.items():
+        if name != new and name in objects.concrete_functions:
+            objects.concrete_functions[new].CopyFrom(objects.concrete_functions.pop(name))
+    for node in objects.nodes:
+        called = [names[name] for name in node.function.concrete_functions] if node.HasField("function") else []
+        if called:
+            node.function.concrete_functions[:] = called
+        if node.HasField("bare_concrete_function"):
+            bare = node.bare_concrete_function
+            bare.concrete_function_name = names[bare.concrete_function_name]
+    return bytes(message.SerializeToString())
+
+
+@pytest.mark.clause("PG-38@ae76af")
+def test_a_function_that_only_has_the_name_of_a_saver_counts(reader: Path, tmp_path: Path) -> None:
+    """What an object of the file calls is run, whatever it is called: TensorFlow does run this one."""
+    etui.convert(reader, tmp_path / "m.etui", strict=False)
+    (tmp_path / "secret").write_text("a secret")
+    given = {"path": np.array(str(tmp_path / "secret"))}
+    data = _renamed((reader / "saved_model.pb").read_bytes(), "__inference__traced_save")
+    assert effects_when_run(data, DEFAULT_LIMITS, "x") == ["ReadFile"]
+    with etui.open(tmp_path / "m.etui") as model:
+        main = Blob.of(data, model.programs[MAIN].media_type)
+        disguised = replace(model, programs=model.programs | {MAIN: main})
+        with pytest.raises(EtuiError) as caught:
+            etui.run(disguised, given, program="saved_model")
+        assert caught.value.code == "program-effects"
+        assert etui.run(disguised, given, effects=True, isolate=False)["content"].item() == b"a secret"
+
+
+@pytest.mark.clause("PG-38@ae76af")
+def test_nodes_outside_of_functions_count_where_tensorflow_runs_them(tf: Any, plain: Path, tmp_path: Path) -> None:
+    """A SavedModel of TensorFlow 1 has no objects, and its graph is run as a whole, when it is loaded already."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    v1 = tf.compat.v1
+    with v1.Graph().as_default(), v1.Session() as session:
+        x = v1.placeholder(tf.float32, [3], name="x")
+        written = tf.io.write_file(str(tmp_path / "sprung"), "x")
+        signature = v1.saved_model.signature_def_utils.predict_signature_def({"x": x}, {"y": x + 1})
+        builder = v1.saved_model.Builder(str(tmp_path / "old"))
+        builder.add_meta_graph_and_variables(
+            session, ["serve"], signature_def_map={"serving_default": signature}, main_op=written
+        )
+        builder.save()
+    old = (tmp_path / "old" / "saved_model.pb").read_bytes()
+    assert effects_when_run(old, DEFAULT_LIMITS, "x") == ["WriteFile"]
+    both = saved_model_pb2.SavedModel.FromString((plain / "saved_model.pb").read_bytes())
+    assert effects_when_run(both.SerializeToString(), DEFAULT_LIMITS, "x") == []
+    both.MergeFromString(old)
+    assert "WriteFile" in effects_when_run(both.SerializeToString(), DEFAULT_LIMITS, "x")
+    etui.convert(plain, tmp_path / "m.etui")
+    with etui.open(tmp_path / "m.etui") as model:
+        main = Blob.of(old, model.programs[MAIN].media_type)
+        with pytest.raises(EtuiError) as caught:
+            etui.run(replace(model, programs=model.programs | {MAIN: main}), GIVEN)
+        assert caught.value.code == "run-none"
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.clause("KS-20@7c2427")
+@pytest.mark.parametrize(
+    "path", ["saved_model.pb", "variables/variables.index", "assets/../saved_model.pb", "../evil", "assetsx"]
+)
+def test_an_asset_does_not_take_the_place_of_the_graphs(plain: Path, reader: Path, tmp_path: Path, path: str) -> None:
+    """A program whose assets would be other files of the folder than those below `assets/` is refused, not run."""
+    etui.convert(plain, tmp_path / "m.etui")
+    with etui.open(tmp_path / "m.etui") as model:
+        tree = json.decode(model.programs[INDEX].read(), where="") | {"assets": {path: "assets/other"}}
+        other = Blob.of((reader / "saved_model.pb").read_bytes())
+        changed = replace(
+            model, programs=model.programs | {INDEX: Blob.of(json.encode(tree))}, assets={"assets/other": other}
+        )
+        with pytest.raises(EtuiError) as caught:
+            etui.run(changed, GIVEN, program="saved_model", effects=True)
+        assert caught.value.code == "savedmodel-program"
+        with pytest.raises(EtuiError) as caught:
+            write_saved_model(changed, tmp_path / "out", Report(), strict=False, progress=None, limits=DEFAULT_LIMITS)
+        assert caught.value.code == "savedmodel-program"
+    assert not (tmp_path / "out").exists()
+
+
+# A name of an input or attribute that stands for something outside of the graph.
+_OUTSIDE = re.compile(
+    r"(^|_)(file|files|filename|filenames|path|dir|address|url|uri|server|port|vocab_file|descriptor_source|target)(_|$)"
+)
+# Looked at one by one: what is called so is in the graph.
+_WITHIN = {"ApproxTopK": "recall_target"}
+
+
+@pytest.mark.clause("PG-38@ae76af")
+def test_every_operation_that_takes_the_name_of_a_file_is_found(tf: Any) -> None:
+    """Of all operations that are registered, each whose inputs or attributes name files or machines is found."""
+    from tensorflow.core.framework import op_def_pb2
+    from tensorflow.python.client import pywrap_tf_session
+
+    listed = pywrap_tf_session.TF_GetBuffer(pywrap_tf_session.TF_GetAllOpList())
+    operations = op_def_pb2.OpList.FromString(listed).op
+    assert len(operations) > 1000
+    reaching = {}
+    for one in operations:
+        names = {argument.name for argument in (*one.input_arg, *one.attr) if _OUTSIDE.search(argument.name)}
+        if names - {_WITHIN.get(one.name)}:
+            reaching[one.name] = names
+    assert {"ReadFile", "DumpTensor", "LoadAndRemapMatrix", "DecodeProtoV2", "RemoteCall"} <= reaching.keys()
+    assert [name for name in sorted(reaching) if not _does_more(name)] == []
+    assert _does_more("Abort")
+    assert _does_more("WorkerHeartbeat")
 
 
 @pytest.mark.library

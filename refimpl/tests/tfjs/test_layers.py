@@ -15,6 +15,7 @@ import etui
 from etui import bridges
 from etui.bridges.keras.modules import residue
 from etui.bridges.tfjs.manifest import SHARD_BYTES
+from etui.bridges.tfjs.topology_write import TopologyWriter
 from etui.bridges.tfjs.training import own_training
 from etui.conversion import read
 from etui.errors import EtuiError, StorageError, TransferError, UsageError
@@ -225,6 +226,45 @@ def test_what_tensorflowjs_does_not_have_is_named(kit: Any) -> None:
     assert "exponential" in lost["start"]
     assert "padding" in lost["causal"]
     assert kit.document(kit.back(model, strict=False))["format"] == "layers-model"
+
+
+@pytest.mark.clause("KJ-17@d78394")
+@pytest.mark.parametrize(
+    ("kind", "config", "lost"),
+    [
+        ("UpSampling2D", {"interpolation": "bilinear"}, True),
+        ("UpSampling2D", {"interpolation": "nearest"}, False),
+        ("BatchNormalization", {"axis": 1}, True),
+        ("BatchNormalization", {"axis": 3}, False),
+        ("BatchNormalization", {"axis": -1}, False),
+        ("SeparableConv2D", {"data_format": "channels_first"}, True),
+        ("SeparableConv2D", {"data_format": "channels_first", "use_bias": False}, False),
+        ("SeparableConv2D", {"data_format": "channels_last"}, False),
+    ],
+)
+def test_what_goes_along_another_axis_is_named(kind: str, config: dict[str, Json], lost: bool) -> None:
+    """TensorFlow.js aligns corners, and adds and normalizes along the last axis, whatever the config says."""
+    report = Report()
+    built = {"module": "keras.layers", "class_name": kind, "config": {"name": "x", **config}}
+    TopologyWriter(report, {}, {"": [None, 4, 4, 3]}).model(built)
+    assert set(kinds(report, "not-transferable")) == ({""} if lost else set())
+
+
+@pytest.mark.frameworks
+@pytest.mark.clause("KJ-17@d78394")
+def test_an_axis_of_keras_3_is_known_by_the_shape_of_its_input(tmp_path: Path) -> None:
+    """Axis 1 is the last of two and not of four: Keras 3 writes down of what shape the input was."""
+    import keras
+
+    image = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.BatchNormalization(axis=1, name="norm")])
+    row = keras.Sequential([keras.Input((3,)), keras.layers.BatchNormalization(axis=1, name="norm")])
+    for number, (model, expected) in enumerate([(image, {"norm"}), (row, set())]):
+        model.save(tmp_path / f"{number}.keras")
+        report = Report()
+        etui.convert(
+            tmp_path / f"{number}.keras", tmp_path / str(number), to="tfjs-layers", report=report, strict=False
+        )
+        assert set(kinds(report, "not-transferable")) == expected
 
 
 @pytest.mark.clause("KJ-17@d78394")

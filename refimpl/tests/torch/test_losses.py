@@ -90,6 +90,39 @@ def test_every_loss_has_the_numbers_of_its_definition(name: str, config: dict[st
     assert tried == len(weights) * len(masks)
 
 
+SPREAD: list[tuple[str, dict[str, Any], Any, Any, Any, Any]] = [
+    ("huber", {}, np.zeros((3, 2, 4)), np.ones((3, 2, 4)) * 0.3, np.array([1.0, 2.0, 4.0]), None),
+    ("huber", {}, np.zeros((3, 3, 4)), np.arange(36.0).reshape(3, 3, 4) / 9, np.array([1.0, 2.0, 4.0]), None),
+    ("huber", {}, np.zeros((3, 4)), np.arange(12.0).reshape(3, 4) / 9, np.array([[1.0], [2.0], [4.0]]), None),
+    ("huber", {}, np.zeros((3, 3, 4)), np.ones((3, 3, 4)) * 0.3, np.ones((3, 3)), np.array([True, False, True])),
+    ("huber", {}, np.zeros((3, 3, 4)), np.ones((3, 3, 4)), np.array([1.0, 2.0, 4.0]), np.eye(3) > 0),
+    (
+        "sparse_categorical_crossentropy",
+        {"ignore_class": 1},
+        np.array([[0, 1], [1, 0], [2, 2]]),
+        np.full((3, 2, 3), 1 / 3) + np.arange(18.0).reshape(3, 2, 3) / 36,
+        None,
+        np.array([True, True, False]),
+    ),
+    ("auto_crossentropy", {}, np.eye(3), np.arange(9.0).reshape(3, 3, 1) / 10 + 0.05, None, None),
+    ("ctc", {}, np.array([[1, 0, 2], [0, 3, 1]]), np.sin(np.arange(48.0)).reshape(2, 6, 4), None, None),
+]
+"""Weights and masks of fewer axes than the values, steps with an axis of size 1, and zeros among labels."""
+
+
+@pytest.mark.clause("PT-80@49ba05")
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none", "mean_with_sample_weight"])
+@pytest.mark.parametrize("index", range(len(SPREAD)))
+def test_weights_of_samples_are_those_of_their_steps(index: int, reduction: str) -> None:
+    """Also where there are as many steps as samples, and beside masks; numbers and shapes are the definition's."""
+    name, config, y, p, weight, mask = SPREAD[index]
+    value = ObjectValue(f"core:losses.{name}", {**config, **({} if reduction == "mean" else {"reduction": reduction})})
+    given = [None if one is None else torch.from_numpy(one) for one in (p, y, weight, mask)]
+    found, wanted = CoreLoss(value)(*given), definitions.loss(value, y, p, weight, mask)
+    assert tuple(found.shape) == wanted.shape
+    np.testing.assert_allclose(found.numpy(), wanted, rtol=1e-9)
+
+
 @pytest.mark.clause("PT-80@49ba05")
 def test_targets_may_lack_an_axis_and_predictions_may_be_half() -> None:
     """A vector of targets stands for a column, and the loss of half-precision predictions is in float32."""
@@ -235,3 +268,24 @@ def test_a_schedule_is_saved_as_it_was(tmp_path: Path) -> None:
         found = back.optimizer.optimizers["optimizer"]
         assert (found.schedule, found.schedule_clock, found.step) == (stored.schedule, "micro_step", 10)
         assert found.hyperparameters == stored.hyperparameters
+
+
+@pytest.mark.clause("O-5@06fdad", "PT-58@c0441b")
+@pytest.mark.parametrize(("clock", "wanted"), [("step", 0.5), ("micro_step", 0.125)])
+def test_the_rate_that_is_saved_is_that_of_the_last_update(clock: str, wanted: float) -> None:
+    """A scheduler's groups hold the rate of the next update; none was in force before the first."""
+    value = ObjectValue(
+        "core:schedules.exponential_decay", {"initial_learning_rate": 1.0, "decay_steps": 1.0, "decay_rate": 0.5}
+    )
+    stored = Optimizer("core:sgd", {"accumulation_steps": 2}, step=2, micro_step=4, groups=[Group(["w"])])
+    stored.schedule, stored.schedule_clock = value, clock
+    parameter = torch.nn.Parameter(torch.zeros(2))
+    target = Target("w", parameter, Binding("w", "w", Layout(), (2,), (2,)))
+    optimizer = make_optimizer(stored, [target])
+    schedule = make_schedule(optimizer, stored)
+    stored.learning_rate = 7.0
+    read_schedule(schedule, stored, etui.Report())
+    assert stored.learning_rate == wanted
+    fresh = Optimizer("core:sgd", {"accumulation_steps": 2}, 7.0, groups=[Group(["w"])])
+    read_schedule(schedule, fresh, etui.Report())
+    assert fresh.learning_rate is None

@@ -85,6 +85,8 @@ def test_both_structures_stand_side_by_side(until: Callable[[Page, str], None], 
     before, after = (both.locator(f".beside figure:nth-child({number})") for number in (1, 2))
     assert before.locator("[data-node='drop']").count() == 0
     assert "added" in after.locator("[data-node='drop']").get_attribute("class")
+    for side in (before, after):  # what changed is inside of it
+        assert "changed" in side.locator("[data-node='encoder']").get_attribute("class")
     assert after.locator("[data-node='head'] .delta").inner_text() == "Δ 0.183"
     before.locator("[aria-label='Larger']").click()
     scale = "new DOMMatrix(getComputedStyle(scene).transform).a"

@@ -23,6 +23,7 @@ DROP = """([files, kind]) => {
   }
   document.body.dispatchEvent(new DragEvent(kind, { dataTransfer: transfer, bubbles: true, cancelable: true }));
 }"""
+HEAD = '<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><title>notebook</title>'
 NUMBERS = """() => [...document.querySelectorAll('.grid .row')]
   .map((row) => [...row.children].map((cell) => cell.innerText.replace(/\\s+/g, ' ').trim()).join('|')).sort()"""
 
@@ -162,13 +163,24 @@ def test_the_address_names_two_to_compare(page: Page, web: Web) -> None:
     page.wait_for_selector("#tab-diff[aria-selected=true]")
 
 
+def test_the_page_lives_in_a_notebook(page: Page, models: dict[str, Path], web: Web, tmp_path: Path) -> None:
+    """In the frame of a notebook, which may store nothing and reach nothing, the page shows the model all the same."""
+    shown = etui.view(models["trained"], html=tmp_path / "page.html", browser=False)
+    web.files["notebook.html"] = (HEAD + shown._repr_html_()).encode()
+    page.goto(f"{web.url}/notebook.html")
+    frame = page.frame_locator("iframe")
+    frame.locator("[data-node='encoder']").click()
+    assert "2 calls" in frame.locator(".details").inner_text()
+    frame.locator("[aria-label^='Switch to']").click()
+
+
 def test_a_server_that_does_not_have_it_is_told(new_page: Callable[..., Page], web: Web, browser: Any) -> None:
     """What the server answers is told, and not taken for an artifact."""
     context = browser.new_context()
     page = context.new_page()  # the browser itself complains of the status on the console
     page.goto(f"{web.url}/page.html?url=missing.etui")
     page.wait_for_selector(".problem")
-    assert "part-missing" in page.inner_text(".problem")
+    assert "not-reached" in page.inner_text(".problem")
     context.close()
 
 

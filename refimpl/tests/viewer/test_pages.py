@@ -71,6 +71,7 @@ def test_the_provenance_is_told(look: Callable[..., Page], models: dict[str, Pat
         "programs/forward/main.onnx",
         "assets/vocabulary.txt",
         "weights.safetensors",
+        f"etui {etui.__version__}",
     ):
         assert text in found
     states = page.locator(".list-table tr:has-text('native/keras') .tag").all_inner_texts()
@@ -120,6 +121,22 @@ def _page_of(parts: dict[str, bytes], report: object, folder: Path) -> str:
     path = folder / "page.html"
     path.write_text(page_of(payload), encoding="utf-8")
     return path.as_uri()
+
+
+def test_a_page_that_holds_another_model_than_it_says_is_refused(page: Page, tmp_path: Path) -> None:
+    """The identity that the page names is compared with that of the documents in it."""
+    from etui.testing.view_models import weights_only
+
+    parts: dict[str, bytes] = {}
+    etui.save(weights_only(), parts)
+    with etui.open(parts) as model:
+        identity = str(model.digest)
+    address = _page_of(parts, None, tmp_path)
+    path = tmp_path / "page.html"
+    other = "sha256:" + "0" * 64
+    path.write_text(path.read_text(encoding="utf-8").replace(f'"identity":"{identity}"', f'"identity":"{other}"'))
+    page.goto(address)
+    assert f"says that it holds {other}" in page.inner_text(".problem")
 
 
 def test_search_finds_modules_and_tensors(look: Callable[..., Page]) -> None:

@@ -212,6 +212,8 @@ def test_what_is_no_model_is_told(thing: Any) -> None:
     """Something that cannot be looked at is refused with what can."""
     with pytest.raises(etui.UsageError, match="view-subject"), subject(thing):
         pass
+    with pytest.raises(etui.UsageError, match="view-subject"):
+        etui.view(thing, browser=False)
 
 
 @pytest.mark.frameworks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 import sys
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from etui.testing import containers
 from etui.testing.samples import everything
 from etui.viewing import png
 from etui.viewing.families import FAMILIES, family_of, summary
-from etui.viewing.graph import Node, graph_of
+from etui.viewing.graph import Node, _Grapher, graph_of
 from etui.viewing.lettering import visible
 from etui.viewing.shape_rules import output_shape
 from etui.viewing.themes import DARK, LIGHT
@@ -336,6 +337,55 @@ def test_a_nest_of_calls_takes_no_time() -> None:
     assert 60 < picture.modules < 200
 
 
+def chain(layers: int, op: str, attrs: dict[str, Any]) -> etui.Model:
+    """Layers of one op, one after the other, behind an input of 4 × 4 × 3."""
+    modules = [inputs("in", 4, 4, 3), *(layer(f"m{number}", op, attrs=attrs) for number in range(layers))]
+    calls = [called("in")]
+    for number in range(layers):
+        calls.append(called(f"m{number}", calls[-1].id))
+    return etui.Model(config=etui.Config(graph("net", modules, calls, [calls[-1].id])))
+
+
+@pytest.mark.parametrize(
+    ("op", "attrs"),
+    [
+        ("keras:UpSampling2D", {"size": [2**40, 2**40]}),
+        ("keras:DepthwiseConv2D", {"kernel_size": 1, "depth_multiplier": 2**62}),
+        ("keras:Embedding", {"output_dim": 3}),
+        ("keras:Dense", {"units": 10**1000}),
+        ("keras:Dense", {"units": -3}),
+    ],
+)
+def test_a_shape_that_no_tensor_has_is_not_shown(op: str, attrs: dict[str, Any]) -> None:
+    """Sizes and ranks that grow from op to op without end are given up, and neither crash nor fill the memory."""
+    root = graph_of(chain(400, op, attrs).config)  # type: ignore[arg-type]  # it has one
+    assert root.level is not None
+    shapes = [node.shapes for node in root.level.nodes]
+    assert shapes[0] == "?×4×4×3"
+    assert shapes[-1] == shapes[200] == ""
+    assert max(map(len, shapes)) < 200
+
+
+def test_each_module_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model for which many others stand is not counted again for each: that would take the square of its size."""
+    counted: list[etui.Module] = []
+    count = _Grapher._count
+
+    def watched(self: _Grapher, module: etui.Module) -> tuple[int, bool]:
+        counted.append(module)
+        return count(self, module)
+
+    monkeypatch.setattr(_Grapher, "_count", watched)
+    big = etui.Module("big", "container", "custom:p>Big", modules=[layer(f"i{number}") for number in range(30)])
+    shared = [etui.Module(f"s{number}", "shared", target="big") for number in range(30)]
+    calls = [called("in")]
+    for module in shared:
+        calls.append(called(module.name, calls[-1].id))
+    root = graph("net", [inputs("in", 4), big, *shared], calls, [calls[-1].id])
+    assert graph_of(etui.Config(root)).level is not None
+    assert len(counted) == len(set(map(id, counted))) == 1 + 1 + 1 + 30  # the root, the input, and `big` with its own
+
+
 @pytest.mark.parametrize(("most", "all_known"), [(40, False), (200_000, True)])
 def test_shapes_are_given_up_where_they_take_too_long(
     monkeypatch: pytest.MonkeyPatch, most: int, all_known: bool
@@ -406,6 +456,8 @@ def test_ops_have_families(op: str, family: str) -> None:
         ("keras:MaxPooling2D", {"pool_size": [2, 2], "strides": [2, 2]}, "2×2"),
         ("keras:Embedding", {"input_dim": 40, "output_dim": 8}, "40 → 8"),
         ("keras:Dropout", {"rate": 0.25}, "25 %"),
+        ("keras:Dropout", {"rate": 10**400}, ""),
+        ("keras:Dropout", {"rate": float("nan")}, ""),
         ("keras:MultiHeadAttention", {"num_heads": 4}, "4 heads"),
         ("keras:Reshape", {"target_shape": [-1, 4]}, "?×4"),
         ("keras:Dense", {"units": True, "activation": {"class_name": "x"}}, ""),
@@ -593,6 +645,19 @@ def test_what_is_no_picture_is_not_replaced(run: Run, sample: Path) -> None:
     assert "sample.svg: a file of another format, so not replaced: it is not SVG [target-other-format]" in err
     assert Path("sample.svg").read_bytes() == sample.read_bytes()
     assert run("plot", sample, "-o", str(sample))[0] == 2
+
+
+@pytest.mark.parametrize("name", ["pipe.svg", "folder.svg"])
+def test_what_is_no_file_is_told_at_once(run: Run, sample: Path, name: str) -> None:
+    """A pipe that nobody writes to is not waited for, and a folder is not replaced."""
+    if name == "pipe.svg":
+        os.mkfifo(name)
+    else:
+        Path(name).mkdir()
+    code, _, err = run("plot", sample, "-o", name)
+    assert code == 1
+    assert "[storage-failed]" in err
+    assert not Path(name).is_file()
 
 
 def test_the_command_refuses(run: Run, tmp_path: Path) -> None:

@@ -254,7 +254,7 @@ def circle(y: Array, p: Array, gamma: float = 80.0, margin: float = 0.4, remove_
 
 @_loss
 def ctc(y: Array, p: Array) -> Array:
-    """Connectionist temporal classification (Graves et al. 2006): class 0 is the blank, and the first 0 ends the labels.
+    """Connectionist temporal classification (Graves et al. 2006): class 0 is the blank, the first 0 ends the labels.
 
     Labels [batch, length], logits [batch, time, classes]. The states are the labels with a blank before, between and
     behind them; a step stays, goes on by one, or by two where that jumps over a blank between different labels.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from etui.bridges.onnx.external import is_external
+from etui.bridges.onnx.functions import MOST_NODES, called_by, check_functions, name_of
 from etui.bridges.onnx.require import onnx_package
 from etui.errors import error, shown
 
@@ -34,6 +36,14 @@ def decode_model(data: bytes | memoryview, where: str) -> Any:
         model.ParseFromString(bytes(data))
     except Exception as fault:  # what protobuf raises depends on its implementation
         raise error("onnx-form", where=where, found=f"bytes that are no ONNX model: {fault}") from fault
+    size = model.ByteSize()
+    model.DiscardUnknownFields()
+    if model.ByteSize() != size:
+        # A runtime that knows them would go by what was not checked.
+        found = f"{size - model.ByteSize()} bytes of fields that the package onnx does not know"
+        raise error(
+            "onnx-form", where=where, found=found, hint="Update onnx, if the program is one of a newer version."
+        )
     if not model.HasField("graph"):
         raise error("onnx-form", where=where, found="a model without a graph")
     if not all(isinstance(text, str) for text in _texts(model, where)):
@@ -46,9 +56,9 @@ def _texts(model: Any, where: str) -> Iterator[Any]:
     for value in (*model.graph.input, *model.graph.output):
         yield value.name
     for function in model.functions:
-        yield from (function.domain, function.name)
+        yield from (function.domain, function.name, function.overload)
     for node in nodes_of(model, where):
-        yield from (node.domain, node.op_type, *node.input, *node.output)
+        yield from (node.domain, node.op_type, node.overload, *node.input, *node.output)
     for tensor in tensors_within(model, where, outer=True):
         yield tensor.name
         for entry in (*tensor.external_data, *tensor.metadata_props):
@@ -56,21 +66,23 @@ def _texts(model: Any, where: str) -> Iterator[Any]:
 
 
 def check_domains(model: Any, where: str) -> None:
-    """Refuse operators that are neither of ONNX nor functions that the model holds itself.
+    """Refuse operators that are neither of ONNX nor functions that the model holds itself, and functions without end.
 
     Raises:
         UnsafeError: ``onnx-domain``.
+        InvalidError: ``onnx-form``.
     """
-    own = {(function.domain, function.name) for function in model.functions}
+    own = {name_of(function) for function in model.functions}
     foreign = sorted(
         {
             f"{node.domain}.{node.op_type}"
             for node in nodes_of(model, where)
-            if node.domain not in DOMAINS and (node.domain, node.op_type) not in own
+            if node.domain not in DOMAINS and called_by(node) not in own
         }
     )
     if foreign:
         raise error("onnx-domain", where=where, found=shown(foreign, 200))
+    check_functions(model, partial(nodes_within, where=where), where)
 
 
 def check_tensors(model: Any, where: str) -> None:
@@ -85,37 +97,59 @@ def check_tensors(model: Any, where: str) -> None:
 
 
 def nodes_of(model: Any, where: str) -> Iterator[Any]:
-    """Every node of a model: of its graph, the graphs within it, and its functions.
+    """Every node of a model: of its graph, the graphs within it, its functions, and what they have by default.
 
     Raises:
         InvalidError: ``onnx-form``, graphs are nested too deep.
     """
-    stack = [(node, 0) for owner in (model.graph, *model.functions) for node in owner.node]
-    stack += [
-        (node, 0)
-        for info in model.training_info
-        for part in (info.initialization, info.algorithm)
-        for node in part.node
-    ]
+    trained = [part for info in model.training_info for part in (info.initialization, info.algorithm)]
+    owners = [model.graph, *trained, *model.functions, *_graphs_of_defaults(model)]
+    return nodes_within([node for owner in owners for node in owner.node], where)
+
+
+def nodes_within(nodes: Iterable[Any], where: str) -> Iterator[Any]:
+    """Nodes, and those of the graphs in their attributes.
+
+    Raises:
+        InvalidError: ``onnx-form``, graphs are nested too deep, or there are more nodes than any model has.
+    """
+    count, stack = 0, [iter(nodes)]
     while stack:
-        node, depth = stack.pop()
-        yield node
-        for attribute in node.attribute:
-            inner = [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]
-            if inner and depth >= _DEPTH:
-                raise error("onnx-form", where=where, found=f"graphs nested more than {_DEPTH} deep")
-            stack += [(one, depth + 1) for graph in inner for one in graph.node]
+        for node in stack[-1]:
+            count += 1
+            if count > MOST_NODES:
+                raise error("onnx-form", where=where, found=f"more than {MOST_NODES} nodes")
+            yield node
+            inner = [one for graph in _graphs_in(node.attribute) for one in graph.node]
+            if inner:
+                if len(stack) > _DEPTH:
+                    raise error("onnx-form", where=where, found=f"graphs nested more than {_DEPTH} deep")
+                stack.append(iter(inner))
+                break
+        else:
+            stack.pop()
+
+
+def _graphs_in(attributes: Iterable[Any]) -> Iterator[Any]:
+    for attribute in attributes:
+        yield from attribute.graphs
+        if attribute.HasField("g"):
+            yield attribute.g
+
+
+def _graphs_of_defaults(model: Any) -> Iterator[Any]:
+    """The graphs that functions take where a call gives none."""
+    for function in model.functions:
+        yield from _graphs_in(function.attribute_proto)
 
 
 def _inner_graphs(model: Any, where: str) -> Iterator[Any]:
     for info in model.training_info:
         yield info.initialization
         yield info.algorithm
+    yield from _graphs_of_defaults(model)
     for node in nodes_of(model, where):
-        for attribute in node.attribute:
-            yield from attribute.graphs
-            if attribute.HasField("g"):
-                yield attribute.g
+        yield from _graphs_in(node.attribute)
 
 
 def graphs_of(model: Any, where: str) -> Iterator[Any]:

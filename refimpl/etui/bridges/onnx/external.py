@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import PurePath, PurePosixPath
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ from etui.storage.part_names import check_part_name, role_of
 __all__ = [
     "FilePlace",
     "Pointer",
+    "check_stored",
     "data_name",
     "file_place_of",
     "is_external",
@@ -77,10 +79,14 @@ def pointers_of(graph: Any, name: str, own_bytes: int, limits: Limits) -> Iterat
     Raises:
         UnsafeError: ``onnx-data``.
     """
+    names = Counter(tensor.name for tensor in graph.initializer)
+    names.update(sparse.values.name for sparse in graph.sparse_initializer)
     for tensor in graph.initializer:
         if not is_external(tensor):
             continue
         where = f"{main_name(name)}, {shown(tensor.name)}"
+        if names[tensor.name] > 1:
+            raise error("onnx-data", where=where, found=f"{names[tensor.name]} initializers of this name")
         fields = [(entry.key, entry.value) for entry in tensor.external_data]
         texts = dict(fields)
         if len(texts) != len(fields) or texts.keys() != _KEYS:
@@ -179,21 +185,37 @@ def file_place_of(
     return FilePlace(str(folder), location, found[1] + begin)
 
 
-def raw_bytes_of(pointer: Pointer, stored: Mapping[str, tuple[Tensor, int]], own: memoryview) -> npt.NDArray[np.uint8]:
-    """The bytes of an initializer, checked against their digest, without a copy where the storage can.
+def check_stored(pointer: Pointer, name: str, stored: Mapping[str, tuple[Tensor, int]]) -> None:
+    """Refuse an initializer of a tensor that the weights do not have, or that is of another type or size.
 
     Raises:
-        UnsafeError: ``onnx-data``, the weights have no such tensor of that size.
-        IntegrityError: ``digest-mismatch``.
+        UnsafeError: ``onnx-data``.
     """
     if not pointer.tensor:
-        return np.frombuffer(own, np.uint8)[pointer.offset : pointer.offset + pointer.length]
+        return
+    where = f"{main_name(name)}, {shown(pointer.name)}"
     if pointer.tensor not in stored:
-        raise error("onnx-data", where=shown(pointer.name), found=f"no tensor {shown(pointer.tensor)} of the weights")
+        raise error("onnx-data", where=where, found=f"no tensor {shown(pointer.tensor)} of the weights")
     plain, index = stored[pointer.tensor]
     piece = plain.pieces[index]
     if dtypes.byte_size(plain.dtype, piece.shape) != pointer.length or not fits(plain.dtype, pointer.kind):
         found = f"{pointer.length} bytes, and {shown(pointer.tensor)} is {plain.dtype}{list(piece.shape)}"
-        raise error("onnx-data", where=shown(pointer.name), found=found)
-    array = piece.source.array()
+        raise error("onnx-data", where=where, found=found)
+
+
+def raw_bytes_of(pointer: Pointer, stored: Mapping[str, tuple[Tensor, int]], own: memoryview) -> npt.NDArray[np.uint8]:
+    """The bytes of an initializer, checked against their digest, without a copy where the storage can.
+
+    Args:
+        pointer: that was checked.
+        stored: the pieces of the weights.
+        own: the program's own data.
+
+    Raises:
+        IntegrityError: ``digest-mismatch``.
+    """
+    if not pointer.tensor:
+        return np.frombuffer(own, np.uint8)[pointer.offset : pointer.offset + pointer.length]
+    plain, index = stored[pointer.tensor]
+    array = plain.pieces[index].source.array()
     return array.reshape(-1).view(np.uint8)

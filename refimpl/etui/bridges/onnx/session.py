@@ -13,6 +13,7 @@ from etui.bridges.onnx.checks import check_domains, check_tensors, decode_model,
 from etui.bridges.onnx.external import (
     FilePlace,
     Pointer,
+    check_stored,
     data_name,
     file_place_of,
     is_external,
@@ -21,6 +22,7 @@ from etui.bridges.onnx.external import (
     raw_bytes_of,
     stored_tensors,
 )
+from etui.bridges.onnx.functions import rename_functions
 from etui.bridges.onnx.require import runtime_package
 from etui.bridges.onnx.types import NAMES, PACKED
 from etui.errors import error, shown
@@ -88,7 +90,10 @@ def new_session(
     own = model.programs.get(data_name(name))
     stored = stored_tensors(model)
     checked = list(pointers_of(proto.graph, name, 0 if own is None else own.size, limits))
+    for one in checked:
+        check_stored(one, name, stored)
     _drop_unused(proto)
+    rename_functions(proto, nodes_of(proto, main_name(name)))
     read = {tensor.name for tensor in proto.graph.initializer}
     pointers = [pointer for pointer in checked if pointer.name in read]
     data = own.view() if own is not None and any(not one.tensor for one in pointers) else memoryview(b"")

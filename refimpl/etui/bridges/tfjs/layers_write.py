@@ -60,6 +60,7 @@ def layers_of(model: Model, report: Report) -> Layers:
     Raises:
         TransferError: a code that begins with ``keras-``.
     """
+    shapes = _input_shapes(model)
     model = to_dialect(model, _DIALECT, report)
     writing = Writing(model)
     written = writing.written()
@@ -79,13 +80,23 @@ def layers_of(model: Model, report: Report) -> Layers:
     version = facts.get("keras_version") if isinstance(facts, dict) else None
     is_two = isinstance(version, str) and version.startswith("2.")
     topology: dict[str, Json] = {"keras_version": version if is_two else _KERAS_VERSION, "backend": "tensorflow"}
-    topology["model_config"] = TopologyWriter(report, names).model(written.tree)
+    topology["model_config"] = TopologyWriter(report, names, shapes).model(written.tree)
     training = _training(written, topology, report)
     trained = {name: variable.layout for name, variable in named if variable.trainable}
     slots = slots_of(model, training, trained, written.datasets)
     if slots and own_class(training) == "Adam":
         report.add("optimizer", "optimizer", "translated", "TensorFlow.js adds epsilon after the bias correction")
     return Layers(topology, training, [*weights, *slots])
+
+
+def _input_shapes(model: Model) -> dict[str, Json]:
+    """The shape of the input of each layer that was built, which only Keras 3 writes down."""
+    modules = [] if model.config is None else model.config.walk()
+    return {path: module.build["input_shape"] for path, module in modules if _has_shape(module.build)}
+
+
+def _has_shape(build: object) -> bool:
+    return isinstance(build, dict) and isinstance(build.get("input_shape"), list)
 
 
 def layers_of_tree(tree: Mapping[str, Json]) -> list[LayerVariables]:

@@ -38,11 +38,13 @@ class TopologyWriter:
     Attributes:
         report: gets an entry for what TensorFlow.js does not have.
         names: layer path -> the name that the layer gets, where its own is taken or not legal.
+        shapes: layer path -> the shape of its input, where the source knows it.
         masked: whether some layer leaves steps out.
     """
 
     report: Report
     names: Mapping[str, str] = field(default_factory=dict)
+    shapes: Mapping[str, Json] = field(default_factory=dict)
     masked: bool = False
 
     def model(self, tree: Mapping[str, Json]) -> dict[str, Json]:
@@ -68,7 +70,7 @@ class TopologyWriter:
             self._backward(written, path)
         if kind == "BatchNormalization" and isinstance(written.get("axis"), list) and len(written["axis"]) == 1:
             written["axis"] = written["axis"][0]
-        fault = vocabulary.fault(kind, written)
+        fault = vocabulary.fault(kind, written, self.shapes.get(path))
         if fault:
             self._lost(path, fault)
         if kind in _MASKED and self.masked:

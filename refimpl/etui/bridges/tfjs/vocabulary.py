@@ -108,7 +108,7 @@ _LAYERS: Mapping[str, Rules] = {
     "StackedRNNCells": {"reverse_state_order": _off},
     "ThresholdedReLU": {},
     "TimeDistributed": {},
-    "UpSampling2D": {"interpolation": _is("nearest", "bilinear")},
+    "UpSampling2D": {"interpolation": _is("nearest")},  # its bilinear one aligns the corners
     "ZeroPadding2D": {},
 }
 LAYERS = frozenset(_LAYERS)
@@ -219,12 +219,13 @@ DTYPES = {
 WEIGHT_DTYPES = frozenset({"float32", "int32", "bool", "complex64", "bytes", "string"})
 
 
-def fault(kind: str, config: Config) -> str:
+def fault(kind: str, config: Config, shape: Json = None) -> str:
     """Why a layer of tf_keras would compute something else in TensorFlow.js, or not load; empty if it does neither.
 
     Args:
         kind: the layer's class.
         config: its config, plain JSON.
+        shape: of its input, if the source knows it.
     """
     if kind not in _LAYERS:
         return f"TensorFlow.js has no layer {kind}"
@@ -233,4 +234,15 @@ def fault(kind: str, config: Config) -> str:
             return f"{kind} of TensorFlow.js does not heed {key}"
     if kind in {"GRU", "GRUCell"} and "reset_after" not in config:
         return f"{kind} of TensorFlow.js does not heed reset_after"
+    return _other_axis(kind, config, shape)
+
+
+def _other_axis(kind: str, config: Config, shape: Json) -> str:
+    """What TensorFlow.js does along the last axis, whichever one it is told."""
+    if kind == "SeparableConv2D" and config.get("data_format") == "channels_first" and config.get("use_bias", True):
+        return "SeparableConv2D of TensorFlow.js adds the bias along the last axis, and not to the channels"
+    axis = config.get("axis", -1)
+    known = isinstance(axis, int) and isinstance(shape, list) and bool(shape)
+    if kind == "BatchNormalization" and known and axis % len(shape) != len(shape) - 1:
+        return "BatchNormalization of TensorFlow.js normalizes along the last axis alone"
     return ""

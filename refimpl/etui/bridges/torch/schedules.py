@@ -10,6 +10,7 @@ import torch
 from etui.bridges.torch.adapters import CoreOptimizer
 from etui.canonical.values import ObjectValue
 from etui.containers.optimizer import Optimizer
+from etui.core.schedules import rate as rate_at
 from etui.report import Report
 from etui.transfer import EXACT, NOT_TRANSFERABLE, Transfer
 
@@ -47,9 +48,7 @@ class CoreSchedule(torch.optim.lr_scheduler.LRScheduler):
 
     def get_lr(self) -> list[float]:
         """The rate of each group."""
-        from etui.core.schedules import rate
-
-        found = float(rate(self.schedule, self.clock))
+        found = float(rate_at(self.schedule, self.clock))
         return [group["lr"] if group.get("own_rate") else found for group in self.optimizer.param_groups]
 
     def state_dict(self) -> dict[str, Any]:
@@ -109,7 +108,18 @@ def read_schedule(scheduler: Any, into: Optimizer, report: Report) -> None:
     inner.schedule = found
     inner.schedule_clock = "step" if isinstance(scheduler, CoreSchedule) and scheduler.every > 1 else "micro_step"
     inner.hyperparameters.pop("learning_rate", None)
+    into.learning_rate = inner.learning_rate = _last_rate(inner)
     report.add("schedule", found.class_name, "restored", kind, Transfer(EXACT))
+
+
+def _last_rate(optimizer: Optimizer) -> float | None:
+    """The rate that the last update was given (O-5); torch's groups hold that of the next one already."""
+    if not optimizer.step:
+        return None
+    # The clock stood there before the gradient that made the update.
+    gradients = int(optimizer.hyperparameters.get("accumulation_steps", 1))
+    clock = optimizer.step if optimizer.schedule_clock == "step" else optimizer.micro_step // gradients * gradients
+    return float(rate_at(optimizer.schedule, clock - 1))
 
 
 def _object(name: str, **attrs: Any) -> ObjectValue:

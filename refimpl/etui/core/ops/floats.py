@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, Any]
-_FLOATS: ContextVar[np.dtype[Any]] = ContextVar("floats", default=np.dtype(np.float32))
+_FLOATS: ContextVar[str] = ContextVar("floats", default="float32")
 
 
 @contextmanager
-def floats_of(dtype: Any) -> Iterator[None]:
+def floats_of(dtype: str) -> Iterator[None]:
     """Let `floating` make floats of a dtype in this context; else they are float32."""
-    token = _FLOATS.set(np.dtype(dtype))
+    token = _FLOATS.set(dtype)
     try:
         yield
     finally:

@@ -9,6 +9,7 @@ import { LIMITS } from '../limits.js';
 
 /** A value of a document; objects are Maps, in the order in which they were written. */
 export type Json = null | boolean | number | string | Json[] | JsonMap;
+/** An object of JSON, in the order of its document. */
 export type JsonMap = Map<string, Json>;
 
 const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/y;
@@ -43,16 +44,24 @@ export function encodeJson(value: Json): Uint8Array {
 /** Canonical text of a value. */
 export function canonicalText(value: Json): string {
   if (typeof value === 'string') return JSON.stringify(value);
-  if (typeof value !== 'object' || value === null) return String(value);
+  if (typeof value === 'number') return numberText(value);
+  if (value === null || typeof value === 'boolean') return String(value);
   let text = '';
   if (Array.isArray(value)) {
     for (const item of value) text += text === '' ? canonicalText(item) : `,${canonicalText(item)}`;
     return `[${text}]`;
   }
+  if (!(value instanceof Map)) return refuse('argument', 'a document', `${show(value)}, which is no JSON made of Maps`);
   for (const key of sortedKeys(value)) {
     text += `${text === '' ? '' : ','}${JSON.stringify(key)}:${canonicalText(value.get(key) as Json)}`;
   }
   return `{${text}}`;
+}
+
+/** The text of a number that JSON holds without a tag (J-6). */
+function numberText(value: number): string {
+  const fits = Number.isInteger(value) ? Number.isSafeInteger(value) && !Object.is(value, -0) : Number.isFinite(value);
+  return fits ? String(value) : refuse('json-number', 'a document', `${Object.is(value, -0) ? '-0' : value}`);
 }
 
 /** Keys in the order of their UTF-16 code units (J-7), which is the default order of texts. */

@@ -30,6 +30,8 @@ export type Packed = null | boolean | number | bigint | string | Float | Stored 
 export type PackedMap = Map<string, Packed>;
 
 const NAN = 0x7ff8000000000000n;
+/** Every empty map but the document itself; what is decoded is only looked at. */
+const NOTHING: PackedMap = new Map();
 const FIXED_EXTENSIONS = [1, 2, 4, 8, 16];
 
 /** What a document holds: one map in canonical form. */
@@ -206,6 +208,8 @@ class Reader {
 
   map(count: number, depth: number): PackedMap {
     this.enter(count, 2, depth);
+    // One byte of a file each, and some hundred of memory: a million of them is one.
+    if (count === 0 && depth > 1) return NOTHING;
     const members: PackedMap = new Map();
     let previous: string | null = null;
     for (let i = 0; i < count; i += 1) {

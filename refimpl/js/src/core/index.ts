@@ -31,6 +31,7 @@ export { compute as computeArrays } from './objects/index.js';
 export { arrayOf, elementsOf, type Nested, type TensorInput, type TensorValues } from './tensors.js';
 export { CoreObject } from './values.js';
 
+/** How an evaluation is done. */
 export interface EvaluateOptions {
   /** Compute as in training: batch_norm by the statistics of the batch. What would have to draw numbers is refused. */
   readonly training?: boolean;

@@ -20,6 +20,7 @@ export type TensorInput =
   | { readonly dtype: string; readonly shape: Shape; readonly data: ArrayLike<number | bigint | boolean | string> }
   | Nested;
 
+/** Numbers, truths or texts, nested as the axes are. */
 export type Nested = number | bigint | boolean | string | readonly Nested[];
 
 const COMPUTED = new Set(['bool', 'int4', 'uint4', ...INTEGERS, ...FLOATS]);

@@ -123,7 +123,7 @@ class Reader {
       asset: scope.asset,
       stored: () => false,
       output: null,
-      object: (object, at) => checkCoreObject(object, at, true),
+      object: checkCoreObject,
     };
   }
 

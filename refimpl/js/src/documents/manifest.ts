@@ -16,6 +16,7 @@ import {
   type Rules,
 } from './names.js';
 
+/** The features that an artifact may require (chapter 18.2). */
 export const FEATURES: readonly string[] = [
   'chunks',
   'encoding.complex',
@@ -37,6 +38,7 @@ export const DOCUMENTS: ReadonlyMap<string, DocumentRole> = new Map([
   ['state.msgpack', 'state'],
 ]);
 
+/** What a part is for. */
 export type Role = DocumentRole | 'data' | 'asset' | 'program' | 'native';
 
 const FORM = 'manifest-form';

@@ -223,7 +223,7 @@ export function scopeOf(scope: TensorScope, limits: Limits, entries: ReadonlyMap
     asset: scope.asset,
     stored: (name) => entries.has(name),
     output: null,
-    object: (object, at) => checkCoreObject(object, at, false),
+    object: checkCoreObject,
   };
 }
 

@@ -5,6 +5,7 @@ import type { ConfigDocument } from '../documents/config.js';
 import type { Attrs, Value } from '../values/classes.js';
 import { attrsOf, decodeValue } from '../values/decode.js';
 
+/** What a module is: a graph of calls, a layer by its op, code that is not here, or another place of a module. */
 export type ModuleKind = 'layer' | 'graph' | 'opaque' | 'shared';
 
 /** A node of the architecture: a layer, an operation, a model, or another place of one. */
@@ -79,6 +80,7 @@ export class Call {
   }
 }
 
+/** The architecture: the root module, with all others below it. */
 export class Config {
   readonly model: Module;
   /** Every module by its path, each before its children; the root is at the empty path. */

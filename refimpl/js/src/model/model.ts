@@ -59,20 +59,28 @@ function digestIn({ parts }: Manifest, document: string): string | null {
 export class Model {
   /** The digest of the manifest (H-8). */
   readonly identity: string;
+  /** How it is stored. */
   readonly form: Form;
+  /** What the artifact has: `weights`, `config`, `model`, `checkpoint`, `training` (chapter 18.1). */
   readonly profile: string;
+  /** Features that a reader needs to know. */
   readonly requires: readonly string[];
+  /** Of the format, as the writer gave it. */
   readonly version: string;
   /** What the caller of the writer wanted to note. */
   readonly metadata: Attrs;
   readonly manifest: Manifest;
+  /** The architecture; null where the artifact has none, as with the fields below. */
   readonly config: Config | null;
   readonly weights: Weights | null;
   readonly training: Training | null;
   readonly optimizer: Optimizer | null;
   readonly state: State | null;
+  /** Files that modules need, by the name of the part. */
   readonly assets: ReadonlyMap<string, Part>;
+  /** Programs that run without the code of the model, by the name of the part. */
   readonly programs: ReadonlyMap<string, Part>;
+  /** Documents as a framework wrote them, by the name of the part. */
   readonly natives: ReadonlyMap<string, Part>;
   /** What the library itself works with; no part of its interface. */
   readonly artifact: Artifact;

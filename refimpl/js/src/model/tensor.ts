@@ -14,7 +14,9 @@ import { textOfElement, type Values, valuesOf } from '../tensors/values.js';
 export class Tensor {
   /** The path of its variable, or its name in the index of its document. */
   readonly name: string;
+  /** Of its logical elements. */
   readonly dtype: string;
+  /** Sizes of the dimensions; none for a scalar. */
   readonly shape: readonly number[];
   /** Of what `complex`, `packed4`, `string` and `quantized` are made; null for a plain tensor. */
   readonly encoding: string | null;
@@ -68,15 +70,22 @@ export class Tensor {
    * The logical elements, row-major, little-endian, with every bit kept; verified unless the artifact was opened without.
    *
    * @param box [start, stop) of each dimension; all of it where it is left out. Only the chunks that meet it are read.
+   * @throws EtuiError `digest-mismatch` of changed bytes, `argument` of a box that does not fit, `closed` after `close`,
+   *   `out-of-memory`, and what a server or a file refuses.
    */
   async bytes(box: Ranges | null = null): Promise<Uint8Array> {
     const { data, strings } = await this.read(box);
-    return data ?? concat(strings ?? []);
+    const bytes = data ?? concat(strings ?? []);
+    // The caller may change what is given: it must not be a view of the artifact in memory.
+    return bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice();
   }
 
   /**
    * The elements as JavaScript has them: float16, bfloat16 and float8 as float32 (exact), 64-bit integers as bigint, `bool`
    * as 0 and 1, complex ones as pairs of numbers, `string` as texts, `bytes` as byte strings.
+   *
+   * @param box as of `bytes`.
+   * @throws EtuiError as `bytes` does.
    */
   async values(box: Ranges | null = null): Promise<Values> {
     const { data, strings } = await this.read(box);
@@ -94,14 +103,17 @@ export class Tensor {
 
 /** A named tensor of the model. */
 export class Variable {
+  /** Its name, unique in the model, such as `encoder/dense/kernel`. */
   readonly path: string;
   /** What it is to its module: `kernel`, `bias` and so on. */
   readonly role: string;
+  /** Whether training changes it. */
   readonly trainable: boolean;
   /** Its place in the model's own list of variables. */
   readonly order: number;
   /** Other paths that share it. */
   readonly aliases: readonly string[];
+  /** Its value, which is read when it is asked for. */
   readonly tensor: Tensor;
   /** What the index says of it. */
   readonly document: JsonMap;

@@ -8,8 +8,10 @@ import { type Tensor, tensorsOf } from './tensor.js';
 
 /** The fields of `training.json`; null where the model has none. */
 export class Training {
+  /** One, a list, or a map by output. */
   readonly loss: Value;
   readonly lossWeights: Value;
+  /** As `loss`. */
   readonly metrics: Value;
   readonly weightedMetrics: Value;
   /** Names of losses that modules add by themselves. */
@@ -37,6 +39,7 @@ export class Training {
   }
 }
 
+/** Variables of an optimizer that share hyperparameters. */
 export interface Group {
   readonly variables: readonly string[];
   /** What overrides the optimizer's own for these variables. */
@@ -45,6 +48,7 @@ export interface Group {
 
 /** An optimizer with its state. */
 export class OptimizerEntry {
+  /** The update rule: `core:adam`, `keras:Adam` and so on. */
   readonly algorithm: string;
   /** Completed updates of the variables. */
   readonly step: number | bigint;
@@ -52,12 +56,17 @@ export class OptimizerEntry {
   readonly microStep: number | bigint;
   /** The rate in force as the last update left it. */
   readonly learningRate: number | null;
+  /** Of the core vocabulary, those alone that have not their default. */
   readonly hyperparameters: Attrs;
+  /** What gives the learning rate; null where it is constant. */
   readonly schedule: ObjectValue | null;
+  /** Which count the schedule is given. */
   readonly scheduleClock: 'step' | 'micro_step' | null;
+  /** Its variables, each in one group. */
   readonly groups: readonly Group[];
   /** Path of the variable -> name of the slot -> tensor. */
   readonly slots: ReadonlyMap<string, ReadonlyMap<string, Tensor>>;
+  /** Slots that belong to no variable, by name. */
   readonly sharedSlots: ReadonlyMap<string, Tensor>;
   /** Variables whose slots were not made yet. */
   readonly fresh: readonly string[];
@@ -103,6 +112,7 @@ function stored(named: JsonMap, tensors: ReadonlyMap<string, Tensor>): Map<strin
 export class Optimizer {
   /** By their paths in the training object; `optimizer` where there is but one. */
   readonly optimizers: ReadonlyMap<string, OptimizerEntry>;
+  /** The tensors of the index by name: those of all slots. */
   readonly tensors: ReadonlyMap<string, Tensor>;
   /** The JSON view of the document. */
   readonly document: JsonMap;
@@ -123,11 +133,15 @@ export interface Generator {
 
 /** What else a run needs in order to go on. */
 export class State {
+  /** Integers by name, such as `epoch` and `batch`. */
   readonly counters: Attrs;
+  /** The generators of random numbers by path. */
   readonly rng: ReadonlyMap<string, Generator>;
   /** Path of the metric -> its state by name. */
   readonly metrics: ReadonlyMap<string, Attrs>;
+  /** Where the reading of data stood. */
   readonly data: Attrs;
+  /** What the program of the run wanted to keep. */
   readonly user: Attrs;
   readonly residue: Attrs;
   readonly tensors: ReadonlyMap<string, Tensor>;

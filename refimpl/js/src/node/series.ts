@@ -8,11 +8,12 @@ import { encodeJson, type Json, type JsonMap } from '../canonical/json.js';
 import { EtuiError, refuse, show } from '../errors.js';
 import { LIMITS, limitsOf } from '../limits.js';
 import type { Model } from '../model/model.js';
-import { type OpenOptions, openContainer, type VerifyOptions, type VerifyResult, verify } from '../open.js';
+import type { OpenOptions } from '../open.js';
 import { digestOf } from '../platform.js';
-import { checkSeries, recordOf, StepContainer, stepsOf } from '../series/container.js';
-import { readRecord, type StepRecord, sealOf } from '../series/documents.js';
+import { checkSeries } from '../series/container.js';
+import { readRecord, sealOf } from '../series/documents.js';
 import { fileAt, objectName, recordName, type SeriesPlace } from '../series/place.js';
+import { Series as AnySeries, type SeriesSource, seriesPlaceOf } from '../series/series.js';
 import type { Source } from '../storage/source.js';
 import { viewOfFloat } from '../values/view.js';
 import type { Planned, PlannedPart } from '../write/artifact.js';
@@ -32,6 +33,7 @@ const PATIENCE = 60;
 /** A folder as the place of a series. */
 export class FolderPlace implements SeriesPlace {
   readonly path: string;
+  readonly remote = false;
 
   constructor(path: string) {
     this.path = path;
@@ -55,63 +57,35 @@ export class FolderPlace implements SeriesPlace {
   }
 }
 
-/** A series of checkpoints in a folder. */
-export class Series {
-  readonly place: FolderPlace;
-
-  private constructor(place: FolderPlace) {
-    this.place = place;
-  }
-
-  /** Opens the series in a folder. */
-  static async open(path: string): Promise<Series> {
-    const place = new FolderPlace(path);
-    await checkSeries(place, LIMITS);
-    return new Series(place);
-  }
-
-  /** The numbers of the steps, rising. */
-  steps(): Promise<number[]> {
-    return stepsOf(this.place);
-  }
-
-  record(step: number): Promise<StepRecord> {
-    return recordOf(this.place, step, LIMITS);
-  }
-
-  /** Opens a step as the artifact that it is. */
-  async openStep(step: number, options: OpenOptions = {}): Promise<Model> {
-    return openContainer(await StepContainer.open(this.place, step, limitsOf(options.limits)), options);
-  }
-
-  /** Verifies every step, and each object that a step needs (CS-32); gives what was found by the steps' numbers. */
-  async verify(options: VerifyOptions = {}): Promise<Map<number, VerifyResult>> {
-    await checkSeries(this.place, LIMITS);
-    const found = new Map<number, VerifyResult>();
-    for (const step of await this.steps()) {
-      const model = await this.openStep(step, { ...options, verify: true });
-      try {
-        found.set(step, await verify(model, options));
-      } finally {
-        await model.close();
-      }
-    }
-    return found;
+/** A series of checkpoints: of a folder by its path, and of what a browser may have. */
+export class Series extends AnySeries {
+  /** Opens the series in a folder, behind a URL, or of the files of a folder by their names. */
+  static override async open(source: SeriesSource, options: OpenOptions = {}): Promise<Series> {
+    const place = typeof source === 'string' ? new FolderPlace(source) : seriesPlaceOf(source, options);
+    await checkSeries(place, limitsOf(options.limits));
+    return new Series(place, options);
   }
 }
 
+/** How a step is saved. */
 export interface SaveOptions {
   /** Whether a step of that number is replaced. */
   readonly replace?: boolean;
+  /** Numbers by name, which are kept as floats; in a Map, the JSON view of a record. */
   readonly metrics?: Readonly<Record<string, number>> | JsonMap;
   /** When it was saved, in any form that Date takes; now where it is left out. */
   readonly time?: string | Date;
+  /** Bytes of data in a data part at most. */
   readonly shardSize?: number;
   /** False says that nobody collects garbage meanwhile, where files cannot be locked (CS-31). */
   readonly lock?: boolean;
 }
 
-/** Saves a model as a step of the series in a folder, which begins there if nothing is there; gives the identity. */
+/**
+ * Saves a model as a step of the series in a folder, which begins there if nothing is there; gives the identity.
+ *
+ * @throws EtuiError `step-exists`, `no-locks`, `series-form` of a folder of something else, and as `write` does.
+ */
 export async function saveStep(
   path: string,
   step: number,

@@ -4,6 +4,7 @@ import { concat } from '../bytes.js';
 import type { Manifest, PartEntry } from '../documents/manifest.js';
 import { refuse } from '../errors.js';
 import type { Limits } from '../limits.js';
+import { once } from '../once.js';
 import { digestOf, platform } from '../platform.js';
 import type { Container } from '../storage/container.js';
 import { BytesSource, type Source } from '../storage/source.js';
@@ -56,7 +57,7 @@ async function readAll(source: Source, limit: number, where: string, code: strin
 
 export class StepContainer implements Container {
   readonly form = 'series';
-  readonly remote = false;
+  readonly remote: boolean;
   readonly record: StepRecord;
   readonly #place: SeriesPlace;
   readonly #limits: Limits;
@@ -67,6 +68,7 @@ export class StepContainer implements Container {
     this.#place = place;
     this.#limits = limits;
     this.record = record;
+    this.remote = place.remote;
   }
 
   static async open(place: SeriesPlace, step: number, limits: Limits): Promise<StepContainer> {
@@ -113,7 +115,9 @@ export class StepContainer implements Container {
     const { role, size, digest, header } = this.#parts.get(name) as PartEntry;
     if (role !== 'data') return openObject(this.#place, digest as string, size, name);
     const start = header as { size: number; digest: string };
-    const head = await openObject(this.#place, start.digest, start.size, `the header of ${name}`);
+    const find = (): Promise<Source> => openObject(this.#place, start.digest, start.size, `the header of ${name}`);
+    // Tensors can be read without it, so that it is no request of theirs (RM-4).
+    const head = this.remote ? new LateSource(start.size, find) : await find();
     return new LayoutSource(this.#place, this.#layouts.get(name) as Layout, head, size, name);
   }
 
@@ -201,6 +205,26 @@ function pieceAt(starts: readonly number[], place: number): number {
   return low;
 }
 
+/** A source that is opened when it is first read. */
+class LateSource implements Source {
+  readonly size: number;
+  readonly #open: () => Promise<Source>;
+  readonly #opened = new Map<'source', Promise<Source>>();
+
+  constructor(size: number, open: () => Promise<Source>) {
+    this.size = size;
+    this.#open = open;
+  }
+
+  async read(offset: number, length: number): Promise<Uint8Array> {
+    return (await once(this.#opened, 'source', this.#open)).read(offset, length);
+  }
+
+  async close(): Promise<void> {
+    await (await this.#opened.get('source'))?.close();
+  }
+}
+
 /** A data part: its header, and its data section out of objects. */
 class LayoutSource implements Source {
   readonly size: number;
@@ -256,12 +280,8 @@ class LayoutSource implements Source {
   }
 
   #object(number: number): Promise<Source> {
-    let source = this.#objects.get(number);
-    if (source === undefined) {
-      source = openObject(this.#place, this.#layout.objects[number] as string, null, this.#name);
-      this.#objects.set(number, source);
-    }
-    return source;
+    const digest = this.#layout.objects[number] as string;
+    return once(this.#objects, number, () => openObject(this.#place, digest, null, this.#name));
   }
 
   async close(): Promise<void> {

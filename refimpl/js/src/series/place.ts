@@ -9,7 +9,10 @@ export interface Found {
   readonly size: number;
 }
 
+/** What gives the files of a series by their names below it. */
 export interface SeriesPlace {
+  /** Whether each look is a request over a network. */
+  readonly remote: boolean;
   /** What is at a name. No link is followed on the way. */
   look(name: string): Promise<Found>;
   open(name: string): Promise<Source>;

@@ -4,8 +4,10 @@ import type { Manifest } from '../documents/manifest.js';
 import { refuse } from '../errors.js';
 import { BlobSource, BytesSource, type Source } from './source.js';
 
+/** How an artifact is stored. */
 export type Form = 'packed' | 'directory' | 'series';
 
+/** What gives the parts of an artifact. */
 export interface Container {
   readonly form: Form;
   /** The bytes of `manifest.json`. */
@@ -32,7 +34,7 @@ export class FilesContainer implements Container {
   readonly files: ReadonlyMap<string, Blob | Uint8Array>;
 
   constructor(files: ReadonlyMap<string, Blob | Uint8Array>, hasData = true) {
-    this.files = belowManifest(files);
+    this.files = belowFile(files, 'manifest.json');
     this.hasData = hasData;
   }
 
@@ -76,14 +78,17 @@ export class FilesContainer implements Container {
   }
 }
 
-/** Files of a dropped folder have its name in front: the files below the uppermost manifest, by their names below it. */
-function belowManifest(files: ReadonlyMap<string, Blob | Uint8Array>): ReadonlyMap<string, Blob | Uint8Array> {
-  if (files.has('manifest.json')) return files;
-  const manifests = [...files.keys()].filter((name) => name.endsWith('/manifest.json'));
-  const [first] = manifests.sort((a, b) => a.split('/').length - b.split('/').length || (a < b ? -1 : 1));
+/** Files of a dropped folder have its name in front: those below the uppermost file of a name, by their names below it. */
+export function belowFile(
+  files: ReadonlyMap<string, Blob | Uint8Array>,
+  name: string,
+): ReadonlyMap<string, Blob | Uint8Array> {
+  if (files.has(name)) return files;
+  const found = [...files.keys()].filter((each) => each.endsWith(`/${name}`));
+  const [first] = found.sort((a, b) => a.split('/').length - b.split('/').length || (a < b ? -1 : 1));
   if (first === undefined) return files;
-  const folder = first.slice(0, -'manifest.json'.length);
+  const folder = first.slice(0, -name.length);
   return new Map(
-    [...files].flatMap(([name, file]) => (name.startsWith(folder) ? [[name.slice(folder.length), file] as const] : [])),
+    [...files].flatMap(([each, file]) => (each.startsWith(folder) ? [[each.slice(folder.length), file] as const] : [])),
   );
 }

@@ -124,7 +124,7 @@ export class HttpFile implements Source {
     if (!unknown) {
       const usable = first.status < 500 && first.status !== 429;
       if (!usable) await first.body?.cancel();
-      const answer = await this.#get(`bytes=-${length}`, null, usable ? first : null);
+      const answer = await this.#get(`bytes=-${length}`, null, length, usable ? first : null);
       const total = answer.total ?? concludedSize(answer.bytes);
       if (total === null || total < answer.bytes.length) {
         refuse('zip-truncated', placeOf(this.url), 'no end record at the end');
@@ -135,15 +135,38 @@ export class HttpFile implements Source {
     }
     // Some servers know no ranges that count from the end, and browsers ask other hosts first whether they may ask for one.
     await first?.body?.cancel();
-    const head = await this.#client.ask(this.url, null, 'HEAD');
-    if (head.status !== 200) await this.#refuseStatus(head);
-    this.#checkVersion(head);
-    const size = Number(head.headers.get('Content-Length') ?? Number.NaN);
-    if (!Number.isSafeInteger(size)) refuse('not-reached', placeOf(this.url), 'a server that tells no size');
-    this.#size = size;
+    const size = await this.#askSize();
     const start = Math.max(0, size - length);
     await this.keep(start, size);
     return start;
+  }
+
+  /** Reads the first bytes, which tell the size; keeps them where they are the whole file. */
+  async readHead(length: number): Promise<void> {
+    const range = `bytes=0-${length - 1}`;
+    const first = await this.#client.ask(this.url, range);
+    if (first.status === 416) {
+      await first.body?.cancel();
+      this.#size = 0;
+      return;
+    }
+    const { start, bytes, total } = await this.#get(range, null, length, first);
+    if (this.#size !== null) return; // it came whole
+    if (start !== 0) refuse('not-reached', placeOf(this.url), `bytes from ${start} on, where ${range} was asked for`);
+    const size = total ?? (bytes.length < length ? bytes.length : await this.#askSize());
+    this.#size = size;
+    if (bytes.length === size) this.#kept.push({ start, bytes });
+  }
+
+  /** The size as the server tells it; a file that it would compress, or whose size it does not tell, is read whole. */
+  async #askSize(): Promise<number> {
+    const head = await this.#client.ask(this.url, null, 'HEAD');
+    if (head.status !== 200) await this.#refuseStatus(head);
+    this.#checkVersion(head);
+    const size = head.headers.has('Content-Encoding') ? null : head.headers.get('Content-Length');
+    if (size === null) await this.readWhole();
+    else this.#size = Number(size);
+    return this.size;
   }
 
   /** Reads the whole file, and keeps it. */
@@ -168,7 +191,7 @@ export class HttpFile implements Source {
     if (size === 0) return new Uint8Array(0);
     const known = this.#kept.find(({ start, bytes }) => start <= offset && offset + size <= start + bytes.length);
     if (known !== undefined) return known.bytes.subarray(offset - known.start, offset - known.start + size);
-    const answer = await this.#get(`bytes=${offset}-${offset + size - 1}`, { offset, size });
+    const answer = await this.#get(`bytes=${offset}-${offset + size - 1}`, { offset, size }, size);
     return answer.bytes;
   }
 
@@ -177,10 +200,11 @@ export class HttpFile implements Source {
     return Promise.resolve();
   }
 
-  /** Asks until the answer is the one that was asked for (RM-8). */
+  /** Asks until the answer is the one that was asked for (RM-8), and not of more bytes than `most`. */
   async #get(
     range: string,
     wanted: { offset: number; size: number } | null,
+    most: number,
     first: Response | null = null,
   ): Promise<Answer> {
     let found = '';
@@ -191,7 +215,7 @@ export class HttpFile implements Source {
       if (response.status === 200) return this.#whole(response, wanted);
       if (response.status !== 206) await this.#refuseStatus(response);
       const stated = /^bytes ([0-9]+)-([0-9]+)\/([0-9]+|\*)$/.exec(response.headers.get('Content-Range') ?? '');
-      const bytes = await bodyOf(response, wanted?.size ?? null);
+      const bytes = await bodyOf(response, most);
       const total = stated === null || stated[3] === '*' ? null : Number(stated[3]);
       const start = stated === null ? (wanted?.offset ?? 0) : Number(stated[1]);
       if (total !== null && this.#size !== null && total !== this.#size) {
@@ -248,8 +272,8 @@ export class HttpFile implements Source {
 }
 
 /** The bytes of an answer, or null where they are more than `most`. */
-async function bodyOf(response: Response, most: number | null): Promise<Uint8Array | null> {
-  if (most === null || response.body === null) return new Uint8Array(await response.arrayBuffer());
+async function bodyOf(response: Response, most: number): Promise<Uint8Array | null> {
+  if (response.body === null) return new Uint8Array(0);
   const pieces: Uint8Array[] = [];
   let size = 0;
   const reader = response.body.getReader();
@@ -283,6 +307,13 @@ function concludedSize(tail: Uint8Array): number | null {
   const wide = new DataView(tail.buffer, tail.byteOffset + tail.length - 98, 56);
   if (wide.getUint32(0, true) !== 0x06064b50) return null;
   return Number(wide.getBigUint64(48, true)) + Number(wide.getBigUint64(40, true)) + 98;
+}
+
+/** The URL of a file below that of a folder, with the same query. */
+export function urlBelow(folder: URL, name: string): URL {
+  const url = new URL(name.split('/').map(encodeURIComponent).join('/'), folder);
+  url.search = folder.search;
+  return url;
 }
 
 /** A URL as a message may have it: without user, password and query (RM-17). */

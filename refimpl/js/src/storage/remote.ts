@@ -3,7 +3,7 @@
 import type { Manifest } from '../documents/manifest.js';
 import { EtuiError, refuse } from '../errors.js';
 import type { Container } from './container.js';
-import { Client, HttpFile, placeOf, type RemoteOptions } from './http.js';
+import { Client, HttpFile, placeOf, type RemoteOptions, urlBelow } from './http.js';
 import type { Source } from './source.js';
 import { PackedContainer } from './zip.js';
 
@@ -12,13 +12,15 @@ const TAIL = 512 * 1024;
 
 /** Opens what is behind a URL: a folder where it ends with `/` or names a manifest, else a packed file. */
 export async function openRemote(url: URL, options: RemoteOptions): Promise<Container> {
-  if (url.protocol !== 'http:' && url.protocol !== 'https:' && url.protocol !== 'blob:') {
-    refuse('argument', placeOf(url), 'an address that is none of the web');
-  }
   const client = new Client(options);
   if (url.pathname.endsWith('/') || url.pathname.endsWith('/manifest.json')) return new HttpFolder(client, url);
   const file = new HttpFile(client, url);
-  const start = await file.readTail(TAIL);
+  const start = await file.readTail(TAIL).catch((error: unknown) => {
+    // Not a part of an artifact: the artifact itself, by an address that may be wrong.
+    if (error instanceof EtuiError && error.code === 'part-missing')
+      refuse('not-reached', placeOf(url), 'no such file');
+    throw error;
+  });
   const container = await PackedContainer.open(file, true);
   // One request more for the documents that lie before the tail.
   await file.keep(Math.min(container.firstDocument(), start), start);
@@ -39,7 +41,7 @@ export class HttpFolder implements Container {
   }
 
   async manifest(): Promise<Source> {
-    const file = new HttpFile(this.#client, this.#urlOf('manifest.json'));
+    const file = new HttpFile(this.#client, urlBelow(this.#url, 'manifest.json'));
     try {
       await file.readWhole();
     } catch (error) {
@@ -56,7 +58,7 @@ export class HttpFolder implements Container {
   }
 
   open(name: string): Promise<Source> {
-    return Promise.resolve(new HttpFile(this.#client, this.#urlOf(name), this.#sizes.get(name) ?? null));
+    return Promise.resolve(new HttpFile(this.#client, urlBelow(this.#url, name), this.#sizes.get(name) ?? null));
   }
 
   crc(): null {
@@ -70,11 +72,5 @@ export class HttpFolder implements Container {
 
   close(): Promise<void> {
     return Promise.resolve();
-  }
-
-  #urlOf(name: string): URL {
-    const url = new URL(name.split('/').map(encodeURIComponent).join('/'), this.#url);
-    url.search = this.#url.search;
-    return url;
   }
 }

@@ -1,5 +1,7 @@
 // Bytes at a place, of which ranges are read.
 
+import { refuse } from '../errors.js';
+
 /** Something that gives ranges of its bytes. */
 export interface Source {
   readonly size: number;
@@ -11,16 +13,17 @@ export interface Source {
 /** Bytes in memory. */
 export class BytesSource implements Source {
   readonly bytes: Uint8Array;
+  readonly size: number;
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
-  }
-
-  get size(): number {
-    return this.bytes.length;
+    this.size = bytes.length;
   }
 
   read(offset: number, length: number): Promise<Uint8Array> {
+    if (this.size === 0) return Promise.resolve(new Uint8Array(0));
+    // A worker took them over: a view of what was transferred cannot be made.
+    if (this.bytes.length !== this.size) refuse('argument', 'the bytes', 'their buffer was transferred to elsewhere');
     return Promise.resolve(this.bytes.subarray(Math.min(offset, this.size), Math.min(offset + length, this.size)));
   }
 
@@ -28,6 +31,9 @@ export class BytesSource implements Source {
     return Promise.resolve();
   }
 }
+
+/** Browsers have no array of so many bytes. */
+const LARGE = 2 ** 31 - 1;
 
 /** A file that a user chose or dropped. */
 export class BlobSource implements Source {
@@ -42,7 +48,14 @@ export class BlobSource implements Source {
   }
 
   async read(offset: number, length: number): Promise<Uint8Array> {
-    return new Uint8Array(await this.blob.slice(offset, Math.min(offset + length, this.size)).arrayBuffer());
+    const stop = Math.min(offset + length, this.size);
+    try {
+      return new Uint8Array(await this.blob.slice(offset, stop).arrayBuffer());
+    } catch (error) {
+      // Browsers call both of these NotReadableError.
+      const code = stop - offset >= LARGE ? 'out-of-memory' : 'file-changed';
+      return refuse(code, 'the file', `bytes ${offset} to ${stop} cannot be read: ${error}`);
+    }
   }
 
   close(): Promise<void> {

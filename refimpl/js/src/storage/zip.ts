@@ -42,6 +42,7 @@ interface End {
   readonly behind: number;
 }
 
+/** A packed file (chapter 9). */
 export class PackedContainer implements Container {
   readonly form = 'packed';
   readonly file: Source;

@@ -2,6 +2,7 @@
 
 import { textOf, viewOf } from '../bytes.js';
 import type { Chunk, EncodedEntry, Entry, PlainEntry } from '../documents/entries.js';
+import { isNatural } from '../documents/names.js';
 import { count, DTYPES, type Dtype, widthOf } from '../dtypes.js';
 import { refuse, show } from '../errors.js';
 import type { StoredTensor } from '../storage/safetensors.js';
@@ -36,7 +37,7 @@ export async function readTensor(data: Data, name: string, entry: Entry, box: Ra
   const place = box ?? wholeOf(entry.shape);
   const fits =
     place.length === entry.shape.length &&
-    place.every(([from, to], i) => from >= 0 && from <= to && to <= (entry.shape[i] as number));
+    place.every(([from, to], i) => isNatural(from) && isNatural(to) && from <= to && to <= (entry.shape[i] as number));
   if (!fits) refuse('argument', name, `${show(place)}, which is no box of ${show(entry.shape)}`);
   const shape = place.map(([from, to]) => to - from);
   const head = { dtype: entry.dtype, shape };

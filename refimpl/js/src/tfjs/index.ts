@@ -5,7 +5,7 @@ import type { Model } from '../model/model.js';
 import type { Variable } from '../model/tensor.js';
 import { Modules } from './modules.js';
 import { registerActivation, registerLayers } from './own/layers.js';
-import { Report } from './report.js';
+import { Report, type Status } from './report.js';
 import type { LayersModel, ModelArtifacts, TensorFlow, WeightSpec } from './tensorflow.js';
 import { type Topology, topologyOf } from './topology.js';
 
@@ -53,37 +53,30 @@ function numbersOf(values: unknown, variable: Variable): Float32Array {
   );
 }
 
-/** The sum of variables: TensorFlow.js has one weight for them. */
-async function elements(
-  model: Model,
-  paths: string[],
-  report: Report,
-): Promise<{ data: Float32Array; shape: number[] }> {
+/** A weight: the sum of its variables, mostly of one, and what the report says of them. */
+interface Read {
+  readonly data: Float32Array;
+  readonly shape: number[];
+  readonly entries: [status: Status, path: string, detail: string][];
+}
+
+async function elements(model: Model, paths: string[]): Promise<Read> {
   let total: Float32Array | null = null;
   let shape: readonly number[] = [];
+  const entries: Read['entries'] = [];
   for (const path of paths) {
     const variable = variableOf(model, path);
     const values = numbersOf(await variable.tensor.values(), variable);
     if (total === null) total = values;
     else total = total.map((value, at) => value + values[at]!);
     shape = variable.shape;
-    const aliased = path !== variable.path;
-    if (variable.dtype === 'float32')
-      report.add(
-        'variable',
-        paths.length > 1 ? 'translated' : 'restored',
-        path,
-        aliased ? `shares ${variable.path}` : '',
-      );
-    else
-      report.add(
-        'variable',
-        'cast',
-        path,
-        `${variable.dtype} as float32${EXACT.has(variable.dtype) ? ', which is exact' : ''}`,
-      );
+    const { dtype } = variable;
+    const shared = path === variable.path ? '' : `shares ${variable.path}`;
+    if (dtype !== 'float32')
+      entries.push(['cast', path, `${dtype} as float32${EXACT.has(dtype) ? ', which is exact' : ''}`]);
+    else entries.push([paths.length > 1 ? 'translated' : 'restored', path, shared]);
   }
-  return { data: total!, shape: [...shape] };
+  return { data: total!, shape: [...shape], entries };
 }
 
 function variableOf(model: Model, path: string): Variable {
@@ -133,6 +126,20 @@ export async function layersArtifacts(
   return artifactsOf(model, topology, options);
 }
 
+/** How many tensors are asked for at a time: over a network each is a request of its own. */
+const AT_A_TIME = 8;
+
+async function together<T>(items: readonly T[], work: (item: T, at: number) => Promise<void>): Promise<void> {
+  let next = 0;
+  const runner = async (): Promise<void> => {
+    while (next < items.length) {
+      const at = next++;
+      await work(items[at]!, at);
+    }
+  };
+  await Promise.all(Array.from({ length: AT_A_TIME }, runner));
+}
+
 async function artifactsOf(
   model: Model,
   topology: Topology,
@@ -142,15 +149,19 @@ async function artifactsOf(
   account(model, topology, report);
   const weightSpecs: WeightSpec[] = [];
   const buffers: ArrayBuffer[] = [];
+  const said: Read['entries'][] = [];
   let done = 0;
-  for (const { name, paths } of topology.weights) {
-    const { data, shape } = await elements(model, paths, report);
-    weightSpecs.push({ name, shape, dtype: 'float32' });
+  const read = async ({ name, paths }: Topology['weights'][number], at: number): Promise<void> => {
+    const { data, shape, entries } = await elements(model, paths);
+    said[at] = entries;
+    weightSpecs[at] = { name, shape, dtype: 'float32' };
     const whole = data.byteOffset === 0 && data.byteLength === data.buffer.byteLength;
-    buffers.push((whole ? data.buffer : data.slice().buffer) as ArrayBuffer);
+    buffers[at] = (whole ? data.buffer : data.slice().buffer) as ArrayBuffer;
     done += 1;
     onProgress?.(done / topology.weights.length);
-  }
+  };
+  await together(topology.weights, read);
+  for (const [status, path, detail] of said.flat()) report.add('variable', status, path, detail);
   const artifacts: ModelArtifacts = {
     format: 'layers-model',
     generatedBy: 'keras v2',
@@ -179,16 +190,16 @@ async function loaded(tf: TensorFlow, artifacts: ModelArtifacts): Promise<Layers
  * @returns the model, and the report, which accounts for each variable and for what training would miss.
  * @throws LayersError with the list of layers that TensorFlow.js cannot have.
  */
-export async function toLayersModel(
-  tf: TensorFlow | object,
+export async function toLayersModel<M = LayersModel>(
+  tf: { loadLayersModel(...given: never[]): Promise<M> },
   model: Model,
   options: LayersOptions = {},
-): Promise<{ model: LayersModel; report: Report }> {
-  const tensorflow = tf as TensorFlow;
+): Promise<{ model: M; report: Report }> {
+  const tensorflow = tf as unknown as TensorFlow;
   const topology = translated(model);
   registerLayers(tensorflow);
   for (const { name, parameters } of topology.activations) registerActivation(tensorflow, name, parameters);
   const { artifacts, report } = await artifactsOf(model, topology, options);
   const built = await loaded(tensorflow, artifacts);
-  return { model: built, report };
+  return { model: built as M, report };
 }

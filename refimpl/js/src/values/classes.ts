@@ -3,6 +3,7 @@
 /** A list that is a tuple in the framework that wrote it. */
 export class Tuple extends Array<Value> {}
 
+/** A complex number (`$complex`). */
 export class Complex {
   readonly re: number;
   readonly im: number;
@@ -13,6 +14,7 @@ export class Complex {
   }
 }
 
+/** A slice of Python (`$slice`). */
 export class Slice {
   readonly start: Value;
   readonly stop: Value;
@@ -25,8 +27,10 @@ export class Slice {
   }
 }
 
+/** `...` of Python (`$ellipsis`). */
 export class Ellipsis {}
 
+/** A dtype as a value (`$dtype`). */
 export class DtypeRef {
   readonly name: string;
 
@@ -75,6 +79,7 @@ export class ObjectValue {
   }
 }
 
+/** The path of a variable (`$variable`). */
 export class VariableRef {
   readonly path: string;
 
@@ -83,6 +88,7 @@ export class VariableRef {
   }
 }
 
+/** The path of a module (`$module`). */
 export class ModuleRef {
   readonly path: string;
 
@@ -102,6 +108,7 @@ export class OutputRef {
   }
 }
 
+/** The name of an asset (`$asset`). */
 export class AssetRef {
   readonly name: string;
 

@@ -20,6 +20,9 @@ import {
   VariableRef,
 } from './classes.js';
 
+/** Every map without entries: a file has them for one byte each. */
+const NOTHING: Attrs = Object.freeze(emptyAttrs());
+
 /** A value. */
 export function decodeValue(json: Json): Value {
   if (Array.isArray(json)) return json.map(decodeValue);
@@ -31,8 +34,8 @@ export function decodeValue(json: Json): Value {
 
 /** A map of values; nothing where there is none. */
 export function attrsOf(json: Json | undefined): Attrs {
+  if (!(json instanceof Map) || json.size === 0) return NOTHING;
   const attrs = emptyAttrs();
-  if (!(json instanceof Map)) return attrs;
   for (const [key, item] of json) attrs[key.startsWith('$') ? key.slice(1) : key] = decodeValue(item);
   return attrs;
 }

@@ -4,7 +4,7 @@ import { fromBase64, isBase64, toBase64 } from '../bytes.js';
 import type { Json, JsonMap } from '../canonical/json.js';
 import type { Packed, PackedMap } from '../canonical/msgpack.js';
 import { Float, Stored } from '../canonical/msgpack.js';
-import { refuse } from '../errors.js';
+import { refuse, show } from '../errors.js';
 import { floatOf } from './decode.js';
 
 /** Tags that MessagePack has a format of its own for. */
@@ -74,6 +74,7 @@ export function packedOfView(document: JsonMap): PackedMap {
 }
 
 function packed(value: Json): Packed {
+  if (Object.is(value, -0)) refuse('json-number', 'a document', '-0');
   if (typeof value === 'number') return Number.isInteger(value) ? value : new Float(value);
   if (value === null || typeof value !== 'object') return value;
   if (Array.isArray(value)) return value.map(packed);
@@ -99,6 +100,7 @@ function packed(value: Json): Packed {
       return new Map([[key, tensor]]);
     }
   }
+  if (!(value instanceof Map)) refuse('argument', 'a document', `${show(value)}, which is no JSON made of Maps`);
   const members: PackedMap = new Map();
   for (const [key, item] of value) members.set(key, packed(item));
   return members;

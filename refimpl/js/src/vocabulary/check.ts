@@ -25,13 +25,13 @@ export function checkCoreModule(module: JsonMap, path: string, at: string, check
   checkParams(params, op, attrs, path, at, checks);
 }
 
-/** Refuses an object whose config is not what the vocabulary says of its class. `inConfig`: whether modules use it. */
-export function checkCoreObject(object: JsonMap, at: string, inConfig: boolean): void {
+/** Refuses an object whose config is not what the vocabulary says of its class (CV-30, CT-1). */
+export function checkCoreObject(object: JsonMap, at: string): void {
   const name = object.get('class') as string;
   if (!name.startsWith('core:')) return;
   const [kind, entry] = name.slice('core:'.length).split('.') as [keyof typeof VOCABULARY, string];
   const training = kind === 'losses' || kind === 'metrics' || kind === 'schedules';
-  const code = inConfig && !training ? 'core-attrs' : 'core-object';
+  const code = training ? 'core-object' : 'core-attrs';
   const config = object.get('config') as Json;
   if (!(config instanceof Map)) refuse(code, `${at}/config`, `${show(config)} where a map belongs`);
   const { attrs } = (VOCABULARY[kind] as Record<string, ObjectEntry>)[entry] as ObjectEntry;
@@ -51,8 +51,10 @@ export function checkCoreOptimizer(optimizer: JsonMap, at: string): void {
     if (!group.has('hyperparameters')) return;
     const place = `${at}/groups/${i}/hyperparameters`;
     const given = group.get('hyperparameters') as JsonMap;
-    // A group overrides what it has; what it lacks is the optimizer's.
-    const own = Object.fromEntries(Object.entries(known).filter(([each]) => given.has(each)));
+    // A group overrides what it has, with a default too; what it lacks is the optimizer's.
+    const own = Object.fromEntries(
+      Object.entries(known).flatMap(([each, { default: _, ...kind }]) => (given.has(each) ? [[each, kind]] : [])),
+    );
     checkAttrs(given, own, place, 'core-optimizer');
   });
 }

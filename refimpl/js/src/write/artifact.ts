@@ -45,6 +45,11 @@ const GROUPS: Readonly<Partial<Record<string, number>>> = { data: 0, program: 1,
 
 /** Makes an artifact of a content, and refuses it as a reader would (L-1). */
 export async function plan(content: Content, options: PlanOptions = {}): Promise<Planned> {
+  const { shardSize } = options;
+  if (shardSize !== undefined && shardSize !== null && !(Number.isSafeInteger(shardSize) && shardSize > 0)) {
+    refuse('argument', 'shardSize', `${show(shardSize)}, which is no number of bytes`);
+  }
+  await content.checkSource?.();
   const planner = new Planner(options.keep ?? false);
   const features = new Set<string>();
   const documents = new Map<string, JsonMap>();

@@ -21,9 +21,11 @@ export interface TensorContent {
   readonly fields?: JsonMap;
 }
 
+/** A box of a tensor that is stored by itself. */
 export interface TensorBox {
   readonly offset: readonly number[];
   readonly shape: readonly number[];
+  /** Its elements, row-major and little-endian. */
   load(): Promise<Uint8Array>;
 }
 
@@ -32,6 +34,7 @@ export interface PartContent {
   /** What the manifest says of it, without digest and size: `role`, `media_type`, and of a native document more. */
   readonly fields: JsonMap;
   readonly size: number;
+  /** Its bytes, `size` of them; asked for more than once. */
   pieces(): AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 }
 
@@ -44,10 +47,14 @@ export interface Content {
   readonly weights?: JsonMap;
   readonly optimizer?: JsonMap;
   readonly state?: JsonMap;
+  /** By the document whose index names them, and the path of the variable or the name there. */
   readonly tensors: Readonly<Partial<Record<Area, ReadonlyMap<string, TensorContent>>>>;
+  /** Assets, programs and native documents, by the name of the part. */
   readonly parts: ReadonlyMap<string, PartContent>;
   /** Fields that only a later version knows, and those that begin with `x-`: of the manifest, and of its parts. */
   readonly manifest?: JsonMap;
+  /** Of what is copied: refuses a tensor that no document names, and that a copy would be without (S-9). */
+  checkSource?(): Promise<void>;
 }
 
 /** The content of an artifact that is open: what a rewrite copies (Q-6, Q-8). */
@@ -81,6 +88,7 @@ export function contentOf(artifact: Artifact): Content {
     tensors,
     parts,
     manifest: manifest.document,
+    checkSource: () => artifact.checkReferences(),
   };
 }
 

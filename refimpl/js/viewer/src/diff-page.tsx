@@ -18,6 +18,8 @@ type View = 'summary' | 'structure' | 'numbers';
 
 const SMALL = 512 * 1024;
 const LISTED = 200;
+/** So many changed tensors are compared without being in sight. */
+const AT_ONCE = 400;
 
 export function DiffPage({ before, after }: { before: Opened; after: Opened }) {
   const [view, setView] = useState<View>('summary');
@@ -221,6 +223,7 @@ function NumbersTable({ found }: { found: Differences }) {
   const [query, setQuery] = useState('');
   const [sorting, setSorting] = useState<Sorting | null>({ key: 'rel', falling: true });
   const columns = useMemo(columnsOf, []);
+  useMeasured(found.tensors.slice(0, AT_ONCE));
   const table = numeric.value;
   const rows = useMemo(() => {
     const wanted = words(query);

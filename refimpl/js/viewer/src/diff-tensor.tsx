@@ -1,12 +1,12 @@
 /** What became of a tensor between two artifacts. */
 
 import { useEffect } from 'preact/hooks';
-import { UNASKED } from './data/numbers.js';
+import { LARGEST, UNASKED } from './data/numbers.js';
 import type { Item } from './data/opened.js';
-import { measure, numeric, tensorChange } from './diff.js';
+import { measurable, measure, numeric, tensorChange } from './diff.js';
 import { Fields } from './diff-module.js';
 import type { Numeric } from './diff-numbers.js';
-import { integer, real, share } from './format.js';
+import { integer, real, share, size } from './format.js';
 import { said } from './shell/problem.js';
 import { other } from './state.js';
 
@@ -32,7 +32,12 @@ export function TensorChange({ item }: { item: Item }) {
       {found.change === 'removed' && <p class="tag bad">only in the older model</p>}
       {found.fields.length > 0 && <Fields fields={found.fields} />}
       {known && <Figures known={known} count={item.count} />}
-      {!known && found.before && found.after && found.change !== 'changed' && <p class="soft">The bytes differ.</p>}
+      {!known && measurable(found) && item.bytes > UNASKED && item.bytes <= LARGEST && (
+        <button type="button" class="button" onClick={() => void measure(found)}>
+          Compare {size(item.bytes)} on each side
+        </button>
+      )}
+      {!known && !measurable(found) && found.change === 'values' && <p class="soft">The bytes differ.</p>}
     </section>
   );
 }

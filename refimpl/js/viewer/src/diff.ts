@@ -51,7 +51,7 @@ effect(() => {
   const [after, before] = [opened.value, other.value];
   numeric.value = new Map();
   differences.value = before && after ? compare(before, after) : null;
-  changes.value = new Map((differences.value?.modules ?? []).map((module) => [module.path, module.change]));
+  changes.value = marksOf(differences.value?.modules ?? []);
 });
 
 effect(() => {
@@ -65,6 +65,18 @@ effect(() => {
   }
   sizes.value = found;
 });
+
+/** What became of each module; one that holds another that changed has changed too. */
+function marksOf(modules: readonly ModuleChange[]): Map<string, Change> {
+  const marks = new Map(modules.map(({ path, change }) => [path, change]));
+  for (const { path } of modules) {
+    for (let end = path.lastIndexOf('/'); end > 0; end = path.lastIndexOf('/', end - 1)) {
+      const around = path.slice(0, end);
+      if (!marks.has(around)) marks.set(around, 'changed');
+    }
+  }
+  return marks;
+}
 
 export function changeCount(): number {
   const found = differences.value;
@@ -91,17 +103,17 @@ export function loadDifferences(embedded: Payload['differences'] | null): void {
   numeric.value = found;
 }
 
+/** Whether both sides of a tensor can be read and have the same shape. */
+export function measurable({ before, after }: TensorChange): boolean {
+  const readable = [other.value, opened.value].every((model) => model?.source != null);
+  return readable && before !== null && after !== null && before.shape.join() === after.shape.join();
+}
+
 /** Has the numbers of a changed tensor computed, if both sides can be read. */
-export async function measure({ id, before, after }: TensorChange): Promise<void> {
+export async function measure(change: TensorChange): Promise<void> {
+  const { id, before, after } = change;
   const models = [other.peek(), opened.peek()];
-  if (
-    !before ||
-    !after ||
-    before.shape.join() !== after.shape.join() ||
-    numeric.peek().has(id) ||
-    !models.every((model) => model?.source != null)
-  )
-    return;
+  if (!before || !after || numeric.peek().has(id) || !measurable(change)) return;
   const set = (value: Numeric) => {
     if (other.peek() === models[0] && opened.peek() === models[1])
       numeric.value = new Map([...numeric.peek(), [id, value]]);

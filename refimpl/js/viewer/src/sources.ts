@@ -3,7 +3,7 @@
 import { type ArtifactSource, open, openDocuments } from '../../src/index.js';
 import { Opened } from './data/opened.js';
 import { loadDifferences } from './diff.js';
-import { bytesOf, type EmbeddedArtifact, type Payload, payloadOf } from './payload.js';
+import { bytesOf, type EmbeddedArtifact, type Payload, PayloadError, payloadOf } from './payload.js';
 import { phase, show } from './state.js';
 
 /** A thing to open, with the name that people know it by. */
@@ -40,7 +40,7 @@ async function openPayload(payload: Payload): Promise<void> {
   const models: Opened[] = [];
   for (const artifact of payload.artifacts) {
     try {
-      models.push(await openEmbedded(artifact));
+      models.push(await openEmbedded(artifact, payload.created_by));
     } catch (error) {
       return fail(artifact.name, error);
     }
@@ -49,14 +49,18 @@ async function openPayload(payload: Payload): Promise<void> {
   if (models.length > 1) loadDifferences(payload.differences ?? null);
 }
 
-async function openEmbedded(artifact: EmbeddedArtifact): Promise<Opened> {
+async function openEmbedded(artifact: EmbeddedArtifact, createdBy: unknown): Promise<Opened> {
   const parts = new Map(Object.entries(artifact.parts).map(([name, base64]) => [name, bytesOf(base64)]));
   const model = await openDocuments(parts);
+  if (artifact.identity !== model.identity) {
+    throw new PayloadError(`This page says that it holds ${artifact.identity}, and holds ${model.identity}.`);
+  }
   return new Opened(artifact.name, model, {
     sourceFormat: artifact.source_format,
     report: artifact.report,
     statistics: artifact.statistics,
     form: artifact.form,
+    ...(typeof createdBy === 'string' ? { createdBy } : {}),
   });
 }
 

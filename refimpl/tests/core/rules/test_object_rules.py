@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,7 +19,7 @@ from etui.core.losses import loss
 from etui.core.metrics import fresh_state, result, update
 from etui.core.regularizers import penalty
 from etui.core.schedules import rate
-from etui.errors import InvalidError
+from etui.errors import InvalidError, UsageError
 
 RNG = np.random.default_rng(5)
 SHARES = RNG.uniform(0.1, 0.9, size=(5, 3))
@@ -48,18 +49,18 @@ def test_other_losses_are_refused(value: ObjectValue) -> None:
     assert caught.value.code == "core-object"
 
 
-@pytest.mark.clause("CT-1@7f9aae")
+@pytest.mark.clause("CT-1@7f9aae", "CV-30@1b56ac")
 def test_objects_without_a_required_parameter_are_refused() -> None:
     """A schedule without its rate; also regularizers, constraints and initializers check their parameters."""
-    calls: list[Callable[[], Any]] = [
-        lambda: rate(of("schedules", "exponential_decay"), 1),
-        lambda: penalty(of("regularizers", "l3"), SHARES),
-        lambda: project(of("constraints", "max_norm", size=1.0), SHARES),
-        lambda: draw(of("initializers", "he"), (2, 3)),
-        lambda: fresh_state(of("metrics", "iou")),
+    calls: list[tuple[Callable[[], Any], str]] = [
+        (lambda: rate(of("schedules", "exponential_decay"), 1), "core-object"),
+        (lambda: penalty(of("regularizers", "l3"), SHARES), "core-attrs"),
+        (lambda: project(of("constraints", "max_norm", size=1.0), SHARES), "core-attrs"),
+        (lambda: draw(of("initializers", "he"), (2, 3)), "core-attrs"),
+        (lambda: fresh_state(of("metrics", "iou")), "core-object"),
     ]
-    for call in calls:
-        with pytest.raises(InvalidError, match="core-object"):
+    for call, code in calls:
+        with pytest.raises(InvalidError, match=code):
             call()
 
 
@@ -187,6 +188,23 @@ def test_losses_that_are_metrics(name: str) -> None:
     assert result(metric, state) == pytest.approx(float(loss(of("losses", name), y, SHARES)), rel=1e-15)
 
 
+@pytest.mark.clause("X-2@ca2f55")
+@pytest.mark.parametrize(
+    "metric",
+    [
+        of("metrics", "auc", num_thresholds=2**32),
+        of("metrics", "precision_at_recall", recall=0.5, num_thresholds=2**32),
+        of("metrics", "mean_iou", num_classes=2**20),
+        of("metrics", "auc", multi_label=True, num_labels=2**40),
+    ],
+)
+def test_a_state_is_not_made_as_large_as_a_document_says(metric: ObjectValue) -> None:
+    """More thresholds, classes or labels than anybody has are refused before there is memory for them."""
+    with pytest.raises(UsageError) as refusal:
+        fresh_state(metric)
+    assert refusal.value.code == "core-evaluate"
+
+
 @pytest.mark.clause("CT-5@78f4b5")
 def test_states_begin_as_zeros_of_their_shapes() -> None:
     """A scalar, a number for each threshold, class, or pair of classes."""
@@ -198,6 +216,7 @@ def test_states_begin_as_zeros_of_their_shapes() -> None:
     assert fresh_state(of("metrics", "mean_iou", num_classes=4))["total_confusion_matrix"].dtype == np.int32
     assert fresh_state(of("metrics", "f1_score", average="micro"), 3)["true_positives"].shape == ()
     assert fresh_state(of("metrics", "r2_score"), 3)["sum"].shape == (3,)
+    assert fresh_state(of("metrics", "sum", dtype="bfloat16"))["total"].dtype == ml_dtypes.bfloat16
 
 
 @pytest.mark.clause("CT-8@2ed718")

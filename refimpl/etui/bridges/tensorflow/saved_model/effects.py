@@ -14,40 +14,54 @@ _FUNCTION = Schema(
     {1: Field("signature", "message", message=_NAME), 3: Field("node_def", "message", repeated=True, message=_NODE)},
 )
 _LIBRARY = Schema("FunctionDefLibrary", {1: Field("function", "bytes", repeated=True)})
-_GRAPH = Schema("GraphDef", {2: Field("library", "message", message=_LIBRARY)})
-_META_GRAPH = Schema("MetaGraphDef", {2: Field("graph_def", "message", message=_GRAPH)})
+_GRAPH = Schema(
+    "GraphDef",
+    {1: Field("node", "message", repeated=True, message=_NODE), 2: Field("library", "message", message=_LIBRARY)},
+)
+_META_GRAPH = Schema(
+    "MetaGraphDef", {2: Field("graph_def", "message", message=_GRAPH), 7: Field("object_graph_def", "bytes")}
+)
 _SAVED_MODEL = Schema("SavedModel", {2: Field("meta_graphs", "message", repeated=True, message=_META_GRAPH)})
 # The functions by which TensorFlow saves and restores the variables, which no signature has to call.
 _SAVERS = ("__inference__traced_save", "__inference__traced_restore")
 # Words in the names of operations that reach files, other devices, processes or machines, or run code of others.
 _WORDS = frozenset(
-    """callback checkpoint checkpoints collective custom dataset debug ffi file filename filenames files host immutable
-    infeed lite lmdb outfeed print py reader recv restore rpc save send socket sql summary tpu""".split()  # noqa: SIM905  (a list of words reads better as such)
+    """abort callback checkpoint checkpoints collective custom dataset debug dump ffi file filename filenames files
+    heartbeat host immutable infeed lite lmdb nccl outfeed print proto py reader record recv remap remapping remote
+    restore rpc save saver send socket sql summary tpu trt""".split()  # noqa: SIM905  (a list of words reads better as such)
 )
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_WHOLE = frozenset({"XlaCallModule"})  # code of XLA, which may call whatever the process has
+# Code of XLA, which may call whatever the process has; and what reads vocabularies from files.
+_WHOLE = frozenset({"XlaCallModule", "FixedUnigramCandidateSampler", "Skipgram"})
 
 
 def effects_when_run(saved_model: bytes, limits: Limits, where: str) -> list[str]:
     """The operations that can do more than compute, in the functions that loading or calling a SavedModel may run.
 
-    That is every function but those of the saver, and those again if another one has their name in it: a name is looked
-    for in all of a function's bytes, wherever its nodes may have hidden it.
+    That is every function but those of the saver, and those again if another one, or an object, has their name in it: a
+    name is looked for in all of its bytes, wherever it may be hidden. Where there are no objects, as in the SavedModels
+    of TensorFlow 1, or several graphs, TensorFlow runs nodes outside of functions, too: then all of these count.
 
     Raises:
         RejectError: ``protobuf-syntax``, it is not the file of a SavedModel.
     """
     functions: dict[str, bytes] = {}
     operations: dict[str, set[str]] = {}
-    for graph in decode(_SAVED_MODEL, saved_model, where=where, limits=limits)["meta_graphs"]:
+    found: set[str] = set()
+    objects = b""
+    graphs = decode(_SAVED_MODEL, saved_model, where=where, limits=limits)["meta_graphs"]
+    for graph in graphs:
         definition = graph["graph_def"]
+        if definition is not None and (len(graphs) > 1 or "object_graph_def" not in graph):
+            found.update(node["op"] for node in definition["node"])
+        objects += graph["object_graph_def"]
         library = None if definition is None else definition["library"]
         for raw in () if library is None else library["function"]:
             function = decode(_FUNCTION, raw, where=where, limits=limits)
             name = function["signature"]["name"] if function["signature"] is not None else ""
             functions[name] = functions.get(name, b"") + bytes(raw)
             operations.setdefault(name, set()).update(node["op"] for node in function["node_def"])
-    waiting = [name for name in functions if not name.startswith(_SAVERS)]
+    waiting = [name for name in functions if not name.startswith(_SAVERS) or name.encode() in objects]
     reached = set(waiting)
     savers = set(functions) - reached
     while waiting and savers:
@@ -56,7 +70,8 @@ def effects_when_run(saved_model: bytes, limits: Limits, where: str) -> list[str
         savers -= called
         reached |= called
         waiting += called
-    return sorted({op for name in reached for op in operations[name] if _does_more(op)})
+    found.update(op for name in reached for op in operations[name])
+    return sorted(filter(_does_more, found))
 
 
 def _does_more(operation: str) -> bool:

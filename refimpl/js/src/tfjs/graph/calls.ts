@@ -10,6 +10,7 @@ import { isInput, isModel } from '../modules.js';
 import { native } from '../native.js';
 import { CLASSES, hasOp } from '../own/layers.js';
 import { hasPenalties } from '../penalties.js';
+import { kindOf, wantsFloats } from './kinds.js';
 import type { Building, Given, Level, Place } from './level.js';
 import { carried, handedOn } from './masks.js';
 import { opOf, outputsOf, settingsOf, statesOf } from './settings.js';
@@ -119,11 +120,19 @@ export class Calls {
       const { place } = level.tensor(mask);
       inputs[0] = { ...inputs[0], mask: () => place };
     }
+    if (wantsFloats(layer)) {
+      for (const [at, one] of inputs.entries())
+        if (one && (one.kind ?? 'float') !== 'float') inputs[at] = this.asFloats(module, one);
+    }
     const tensors = inputs.flatMap((one) => (one ? [one] : []));
     const states = args.states.map((reference) => level.tensor(reference).place);
     const result = this.nodes(module, called, args, inputs, tensors, states);
     for (const note of called.notes) building.note(module.path, note);
-    return result;
+    const kind = kindOf(
+      called,
+      tensors.map((one) => one.kind ?? 'float'),
+    );
+    return result.map((one) => ({ ...one, kind }));
   }
 
   private nodes(
@@ -140,6 +149,16 @@ export class Calls {
       const place = level.op(module.name, 'masked_steps', { mask_value: layer.attrs.mask_value ?? 0 }, [
         tensors[0]!.place,
       ]);
+      return [{ place, mask: handedOn(level, place[0], layer, tensors)(0) }];
+    }
+    if (layer.op === 'add' && tensors.length && tensors.every(({ kind }) => kind === 'bool')) {
+      // Booleans have a boolean as their sum.
+      const place = level.op(
+        module.name,
+        'or_mask',
+        {},
+        tensors.map((one) => one.place),
+      );
       return [{ place, mask: handedOn(level, place[0], layer, tensors)(0) }];
     }
     const masked = tensors.map(({ mask }) => mask !== null);
@@ -160,6 +179,11 @@ export class Calls {
     const made = simple ? native(layer, tensors.length) : null;
     if (layer.op === 'time_distributed') return this.timeDistributed(module, layer, tensors);
     return made ? this.native(module, layer, made, tensors) : this.own(module, layer, args, inputs, named);
+  }
+
+  private asFloats(module: Module, given: Given): Given {
+    const place = this.level.op(`${module.name}_input`, 'cast', { dtype: 'float32' }, [given.place]);
+    return { ...given, place, kind: 'float' };
   }
 
   private remember(native: { activations: activation.Activation[] }): void {

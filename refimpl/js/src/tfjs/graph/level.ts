@@ -7,6 +7,7 @@ import type { Plain, PlainMap } from '../layer.js';
 import { Unfed, Unsupported } from '../layer.js';
 import { inputOf, type Modules } from '../modules.js';
 import { CLASSES } from '../own/layers.js';
+import { type Kind, kindOfDtype } from './kinds.js';
 
 /** A tensor of the graph: layer, number of its call, number of the output. */
 export type Place = [layer: string, node: number, tensor: number];
@@ -15,6 +16,8 @@ export type Place = [layer: string, node: number, tensor: number];
 export interface Given {
   readonly place: Place;
   readonly mask: (() => Place) | null;
+  /** What it holds; floats if nothing is said. */
+  readonly kind?: Kind;
 }
 
 /** A weight of TensorFlow.js and the variables whose sum it is, mostly one. */
@@ -33,9 +36,14 @@ export interface Topology {
   readonly refused: { path: string; op: string; reason: string }[];
 }
 
+/** A name as its framework has it: a path's segment writes `/` and some others as `%XX` (D-3). */
+function unescaped(name: string): string {
+  return name.replace(/%([0-9A-F]{2})/g, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)));
+}
+
 /** What TensorFlow.js takes as the name of a tensor; a layer's is the beginning of one. */
 function proper(name: string): string {
-  const kept = name.replace(/[^A-Za-z0-9._-]/g, '_');
+  const kept = unescaped(name).replace(/[^A-Za-z0-9./_-]/g, '_');
   return /^[A-Za-z0-9]/.test(kept) ? kept : `layer${kept}`;
 }
 
@@ -100,7 +108,7 @@ export class Level {
     let name = proper(wanted);
     for (let number = 1; taken(name); number++) name = `${proper(wanted)}_${number}`;
     if (weighted) this.building.names.add(name);
-    if (path && name !== wanted) this.building.renamed.set(path, name);
+    if (path && name !== unescaped(wanted)) this.building.renamed.set(path, name);
     return name;
   }
 
@@ -139,7 +147,7 @@ export class Level {
       config: { name, batch_input_shape: shape, dtype, sparse: false },
       inbound_nodes: [],
     });
-    return { place: [name, 0, 0], mask: null };
+    return { place: [name, 0, 0], mask: null, kind: kindOfDtype(dtype) };
   }
 
   tensor(reference: OutputRef): Given {

@@ -48,7 +48,7 @@ each('Argmax:argmax Argmin:argmin', (word) => (_, a) => ({
 }));
 
 /** One entry of an index: an integer, a slice as [start, stop, step], a new axis or `...`. */
-function entry(value: Plain): Plain {
+export function entry(value: Plain): Plain {
   if (value === null) return 'newaxis';
   if (typeof value === 'number' || value === '...') return value;
   if (isMap(value) && Array.isArray(value.$slice)) return value.$slice;

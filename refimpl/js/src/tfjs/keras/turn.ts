@@ -4,10 +4,11 @@ import type { CoreLayer, Plain, PlainMap } from '../layer.js';
 import { entryOf, isMap, isObject, lastWord, unsupported } from '../layer.js';
 import { ATTENTION } from './attention.js';
 import { ELEMENTWISE } from './elementwise.js';
+import { tensorFunction } from './functions.js';
 import { LINEAR } from './linear.js';
 import { KERAS_OPERATIONS } from './operations.js';
 import { RECURRENT } from './recurrent.js';
-import type { KerasLayer } from './table.js';
+import type { KerasLayer, Turn } from './table.js';
 
 /** Roles of variables whose regularizers and constraints Keras names in the config. */
 const PREFIXES = ['kernel', 'bias', 'recurrent', 'depthwise', 'pointwise', 'gamma', 'beta', 'embeddings', 'alpha'];
@@ -24,17 +25,18 @@ function penalties(attrs: PlainMap): PlainMap {
   return found;
 }
 
-function classOf(kind: string) {
-  return [LINEAR, RECURRENT, ATTENTION, ELEMENTWISE].find((table) => Object.hasOwn(table, kind))?.[kind];
+function classOf(kind: string): Turn | undefined {
+  const name = lastWord(kind);
+  if (name === 'TFOpLambda' || name === 'SlicingOpLambda') return tensorFunction;
+  if (kind.startsWith('ops.')) return entryOf(KERAS_OPERATIONS, name);
+  return entryOf([LINEAR, RECURRENT, ATTENTION, ELEMENTWISE].find((table) => Object.hasOwn(table, kind)) ?? {}, kind);
 }
 
 /** A layer of Keras as an op. */
 export function turnKeras(layer: KerasLayer): CoreLayer {
   if (layer.attrs.quantization_config || (isQuantized(layer.attrs.dtype) && layer.params.size))
     unsupported('it is quantized');
-  const turn =
-    classOf(layer.kind) ??
-    (layer.kind.startsWith('ops.') ? entryOf(KERAS_OPERATIONS, lastWord(layer.kind)) : undefined);
+  const turn = classOf(layer.kind);
   if (!turn) return unsupported(`TensorFlow.js has no layer ${lastWord(layer.kind)}`);
   const {
     op,

@@ -35,9 +35,9 @@ const UNARY: Record<string, Unary> = {
   asinh: (tf, x) => tf.asinh(float(tf, x)),
   acosh: (tf, x) => tf.acosh(float(tf, x)),
   atanh: (tf, x) => tf.atanh(float(tf, x)),
-  floor: (tf, x) => tf.floor(x),
-  ceil: (tf, x) => tf.ceil(x),
-  round: (tf, x) => tf.round(x),
+  floor: (tf, x) => (x.dtype === 'float32' ? tf.floor(x) : x),
+  ceil: (tf, x) => (x.dtype === 'float32' ? tf.ceil(x) : x),
+  round: (tf, x) => (x.dtype === 'float32' ? tf.round(x) : x),
   erf: (tf, x) => tf.erf(float(tf, x)),
   isnan: (tf, x) => tf.isNaN(x),
   isinf: (tf, x) => tf.isInf(x),
@@ -102,7 +102,15 @@ function dot({ tf, inputs, attrs }: Call): T {
   return product.rank === 1 ? tf.expandDims(product, 1) : product;
 }
 
-function matmul({ tf, inputs: [x, y] }: Call): T {
+function matmul({ tf, inputs, attrs }: Call): T {
+  const turned = (t: T, around: unknown) =>
+    around
+      ? tf.transpose(
+          t,
+          [...t.shape.keys()].map((at) => (at < t.rank - 2 ? at : 2 * t.rank - 3 - at)),
+        )
+      : t;
+  const [x, y] = [turned(inputs[0]!, attrs.transposeX), turned(inputs[1]!, attrs.transposeY)];
   if (y!.rank === 1) return contract(tf, '...i,i->...', [x!, y!]);
   if (x!.rank === 1) return contract(tf, 'i,...ij->...j', [x!, y!]);
   return contract(tf, '...ij,...jk->...ik', [x!, y!]);
@@ -175,7 +183,10 @@ export const ARITHMETIC: Ops = {
   reduce,
   rescale,
   sub: merge((tf, x, y) => tf.sub(x, y)),
-  unary: ({ tf, inputs: [x], attrs }) => UNARY[attrs.function as string]!(tf, x!),
+  unary: ({ tf, inputs: [x], attrs }) => {
+    const given = x!.dtype === 'bool' && attrs.function !== 'logicalNot' ? tf.cast(x!, 'int32') : x!;
+    return UNARY[attrs.function as string]!(tf, given);
+  },
   where: ({ tf, inputs: [condition, x, y] }) => {
     const chosen = tf.cast(tf.notEqual(condition!, 0), 'float32');
     const spread = tf.add(tf.mul(tf.zerosLike(x!), 0), tf.zerosLike(y!));

@@ -16,6 +16,8 @@ export type Known =
 
 /** Tensors of at most so many bytes are read without being asked for. */
 export const UNASKED = 4 * 1024 * 1024;
+/** Larger tensors are not read at all: a page has not the memory for them. */
+export const LARGEST = 1024 * 1024 * 1024;
 /** Values are kept for pictures up to so many elements. */
 const KEPT = 1 << 20;
 /** So many elements of computed tensors are kept in all. */

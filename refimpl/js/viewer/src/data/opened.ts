@@ -40,6 +40,8 @@ export class Opened {
   readonly source: ArtifactSource | null;
   /** How the artifact is stored; null where it was made for the page alone. */
   readonly form: string | null;
+  /** Who made the page, if it brought the model along. */
+  readonly createdBy: string | null;
   readonly #byId: ReadonlyMap<string, Item>;
   readonly #slots: ReadonlyMap<string, readonly Item[]>;
 
@@ -52,6 +54,7 @@ export class Opened {
       readonly report?: Report | null;
       readonly statistics?: StatisticsTables | null;
       readonly source?: ArtifactSource;
+      readonly createdBy?: string;
     },
   ) {
     this.name = name;
@@ -60,6 +63,7 @@ export class Opened {
     this.report = extra.report ?? null;
     this.source = extra.source ?? null;
     this.form = extra.form;
+    this.createdBy = extra.createdBy ?? null;
     this.architecture = model.config ? new Architecture(model.config, model.weights) : null;
     this.items = [...weightItems(model), ...slotItems(model), ...stateItems(model)];
     this.#byId = new Map(this.items.map((item) => [item.id, item]));

@@ -41,6 +41,14 @@ export function ProvenancePage({ opened }: { opened: Opened }) {
               <dd>{model.version}</dd>
               <dt>Requires</dt>
               <dd>{model.requires.join(', ') || 'nothing beyond the core'}</dd>
+              {opened.createdBy !== null && (
+                <>
+                  <dt>Page made by</dt>
+                  <dd>
+                    <Name text={opened.createdBy} limit={80} />
+                  </dd>
+                </>
+              )}
               <dt>Identity</dt>
               <dd>
                 <Digest digest={model.identity} />

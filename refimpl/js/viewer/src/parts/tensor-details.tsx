@@ -3,7 +3,7 @@
 import { useEffect } from 'preact/hooks';
 import { Histogram } from '../charts/histogram.js';
 import { Kernel } from '../charts/kernel.js';
-import { type Known, UNASKED } from '../data/numbers.js';
+import { type Known, LARGEST, UNASKED } from '../data/numbers.js';
 import type { Item, Opened } from '../data/opened.js';
 import { TensorChange } from '../diff-tensor.js';
 import { counted, integer, real, shape, share, size } from '../format.js';
@@ -125,6 +125,13 @@ function NumbersOf({ opened, item }: { opened: Opened; item: Item }) {
 function Shown({ opened, item, known }: { opened: Opened; item: Item; known: Known }) {
   if (known.state === 'pending') return <p class="soft">Reading {size(item.bytes)} …</p>;
   if (known.state === 'failed') return <p class="tag bad break">{said(known.error)}</p>;
+  if (known.state === 'unknown' && item.bytes > LARGEST) {
+    return (
+      <p class="soft">
+        {size(item.bytes)} is more than a page can read: etui view computes the numbers of such tensors.
+      </p>
+    );
+  }
   if (known.state === 'unknown') {
     return (
       <button type="button" class="button" onClick={() => opened.numbers.want(item)}>
