@@ -14,7 +14,7 @@ NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix refimpl/js
 
 .DEFAULT_GOAL := help
 .SILENT:
-.PHONY: help demo demo-frameworks test lint bench crossings claims vectors conformance power fuzz docs site viewer clean
+.PHONY: help demo demo-frameworks test lint bench crossings claims vectors conformance power fuzz fuzz-differential docs site viewer clean
 
 help:  ## list the targets
 	sed -n 's/^\([a-z-]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -63,6 +63,9 @@ power: .venv/.tools  ## run every mutant of the reference library against the su
 
 fuzz: .venv/.fuzz  ## fuzz every parser, guided by coverage, for 10 minutes each (TARGET=json SECONDS_EACH=60)
 	$(BIN)/python refimpl/fuzz/run.py --target $(TARGET) --seconds $(SECONDS_EACH)
+
+fuzz-differential: .venv/.js  ## find where the reference and the JavaScript library differ (SECONDS_EACH=60)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python refimpl/fuzz/differential.py --seconds $(SECONDS_EACH)
 
 docs: .venv/.frameworks  ## put the real output into the examples of the pages, and judge the matrix of formats anew
 	$(BIN)/python refimpl/examples/pages.py --write

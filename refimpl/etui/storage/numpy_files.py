@@ -31,7 +31,6 @@ _SUFFIX = ".npy"
 _HEADER_BYTES = 10_000  # what NumPy takes from files that are not trusted
 _LAST_CHARACTER = 0x10FFFF
 _WIDTHS = {b"\x01\x00": 2, b"\x02\x00": 4}  # of the header's length, by the version
-_MOST_SIZE = 2**40
 # An item of a header: a dtype that is no record, whether the first axis varies fastest, or the shape.
 # `~` is for spaces, and `#` for a size.
 _SHAPE = r"(~(?:#~,~(?:#~(?:,~#~)*,?~)?)?)"
@@ -119,7 +118,8 @@ def _pieces(array: Array) -> list[bytes | memoryview]:
 def _array(source: ByteSource, where: str, limits: Limits) -> Array:
     """The array of an `.npy` file, once its header was held against the bytes behind it."""
     shape, by_columns, dtype, start = _header(source, where)
-    if len(shape) > limits.rank or any(size > _MOST_SIZE for size in shape):
+    # NumPy measures an array without elements by its other sizes.
+    if len(shape) > limits.rank or math.prod(max(size, 1) for size in shape) * dtype.itemsize > limits.tensor_bytes:
         raise error("run-input-file", where=where, found=f"the shape {shown(shape)}")
     there = source.size - start
     if math.prod(shape) * dtype.itemsize != there:

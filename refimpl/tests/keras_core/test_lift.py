@@ -384,3 +384,15 @@ def test_odd_values_are_no_errors(
     found, _ = kit.lifted(model)
     if vocabulary.is_core(found):
         check_module(found, "it")
+
+
+@pytest.mark.library
+def test_a_shape_that_was_not_known_when_a_file_was_written_is_no_scalar(kit: Any) -> None:
+    """Of a tensor whose recorded shape is empty, the shape is what follows from the layers before it."""
+    dense = Module("layer", "layer", "keras:Dense", {"units": 3, "dtype": "float32"}, {"kernel": "k", "bias": "b"})
+    held = kit.layer("TimeDistributed", layer=ModuleRef("it/layer"))
+    held.modules.append(dense)
+    model = kit.model(held, shape=(None, 6, 4))
+    model.config.model.residue["keras"] = {"tensors": {"x": [[[], "float32"]]}}
+    module, kept = kit.lifted(model)
+    assert (module.op, kept) == ("core:time_distributed", {})

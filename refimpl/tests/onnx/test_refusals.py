@@ -115,6 +115,24 @@ def test_what_cannot_be_said_is_refused_by_name(case: str) -> None:
 
 
 @pytest.mark.clause("PG-8@7ed3d5")
+def test_what_stays_because_of_the_model_around_it_says_so() -> None:
+    """The error of a module in a model that stays as a whole has the reason of that, and not that its op is unknown."""
+    inner = etui.Module("it", op="keras:ReLU", attrs={"dtype": "float32"})
+    modules = [
+        etui.Module("x", op="keras:InputLayer", attrs={"batch_shape": [None, 4], "dtype": "float32"}),
+        inner,
+    ]
+    calls = [etui.Call("x", "x"), etui.Call("it", "it", [OutputRef("x", 0)])]
+    graph = etui.Graph([OutputRef("x", 0)], OutputRef("it", 0), calls)
+    root = etui.Module("whole", "graph", "keras:Functional", modules=modules, graph=graph)
+    root.residue["keras"] = {"tensors": {"x": [[]]}}
+    with pytest.raises(EtuiError) as caught:
+        etui.onnx.export(etui.Model(etui.Config(root), etui.Weights()))
+    assert caught.value.code == "onnx-op"
+    assert "'whole', keras:Functional stays: " in str(caught.value.found)
+
+
+@pytest.mark.clause("PG-8@7ed3d5")
 def test_a_model_without_config_or_weights_is_refused() -> None:
     """Weights alone are no graph, and a graph without its weights has no numbers."""
     whole = core_model()

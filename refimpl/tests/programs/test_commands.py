@@ -146,6 +146,14 @@ def test_what_cannot_be_run_is_refused(run: Run, tmp_path: Path, arguments: list
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
+@pytest.mark.parametrize("text", ["soon", "nan", "0", "-1", "inf"])
+def test_what_is_no_time_is_told_in_words(run: Run, text: str) -> None:
+    """The message is about the text, and names nothing of the program's inside."""
+    code, _, err = run("run", "model.etui", "--timeout", text)
+    assert code == 2
+    assert f"'{text}' is no time in seconds" in err
+
+
 def test_a_program_is_added_listed_run_and_removed(run: Run, artifact: Path) -> None:
     """The four steps by the command line, after which the artifact is what it was."""
     pytest.importorskip("jax")

@@ -104,6 +104,7 @@ class TestNumpyFiles:
             header("{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }\n", b"12345678"),
             header("{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }\n", b"1234"),
             header("{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904, 0), }\n"),
+            header("{'descr': '<f4', 'fortran_order': False, 'shape': (0, 1099511627776, 1099511627776), }\n"),
             header("{'descr': '<f4', 'fortran_order': False, 'shape': (" + "1, " * 40 + "), }\n", b"1234"),
             header("{'descr': '<f4', 'fortran_order': False, 'shape': __import__('os').getcwd(), }\n", b"1234"),
             header("(" * 4000 + ")" * 4000),

@@ -21,8 +21,13 @@ _MOST_BYTES = 2**31 - 1
 _DEPTH = 16
 
 
-def decode_model(data: bytes | memoryview, where: str) -> Any:
+def decode_model(data: bytes | memoryview, where: str, *, hint: str = "") -> Any:
     """A `ModelProto`.
+
+    Args:
+        data: its bytes.
+        where: for errors.
+        hint: what to do about bytes that are none, if it is not what the code says.
 
     Raises:
         InvalidError: ``onnx-form``, the bytes are none, or hold names that are no text.
@@ -35,7 +40,7 @@ def decode_model(data: bytes | memoryview, where: str) -> Any:
     try:
         model.ParseFromString(bytes(data))
     except Exception as fault:  # what protobuf raises depends on its implementation
-        raise error("onnx-form", where=where, found=f"bytes that are no ONNX model: {fault}") from fault
+        raise error("onnx-form", where=where, found=f"bytes that are no ONNX model: {fault}", hint=hint) from fault
     size = model.ByteSize()
     model.DiscardUnknownFields()
     if model.ByteSize() != size:

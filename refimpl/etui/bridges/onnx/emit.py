@@ -112,6 +112,14 @@ class Emitter:
             found = self.config.find(found.target or "")
         return found
 
+    def _reason(self, path: str, op: str) -> str:
+        """Why a module is not one of the core vocabulary: its own reason, or that of a model that it lies in."""
+        steps = path.split("/")
+        for place in [*("/".join(steps[:end]) for end in range(len(steps), 0, -1)), self.config.model.name]:
+            if place in self._reasons:
+                return self._reasons[place] if place == path else f"{shown(place)}, {self._reasons[place]}"
+        return f"the op {shown(op)}, which the core vocabulary does not have"
+
     # --- the walk -----------------------------------------------------------------------------------------------------
 
     def _calls(
@@ -139,8 +147,7 @@ class Emitter:
             module = self.config.find(path)
         where = f"{path or 'the model'} ({module.op})"
         if not vocabulary.is_core(module):
-            found = self._reasons.get(path) or f"the op {shown(module.op)}, which the core vocabulary does not have"
-            raise error("onnx-op", where=where, found=found)
+            raise error("onnx-op", where=where, found=self._reason(path, module.op))
         kwargs = dict(kwargs)
         wanted = kwargs.pop("training", None)
         training = training if wanted is None else bool(wanted)

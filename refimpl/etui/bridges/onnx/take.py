@@ -114,7 +114,7 @@ class _Taking:
     """One model on its way into an artifact."""
 
     def __init__(self, model: Model, name: str, files: _Files, report: Report, limits: Limits) -> None:
-        proto = decode_model(files.main.view(0, files.main.size), files.where)
+        proto = decode_model(files.main.view(0, files.main.size), files.where, hint="Name an ONNX file.")
         check_tensors(proto, files.where)
         check_domains(proto, files.where)
         self.model = model

@@ -374,7 +374,8 @@ def _shape_at(one: OutputRef, shapes: Mapping[str, Shapes], specs: Mapping[str, 
     """The shape of a tensor of a graph: as Keras wrote it down, else as it follows."""
     written = specs.get(one.call, [])
     spec = written[one.index] if one.index < len(written) else None
-    if spec is not None and isinstance(spec[0], list | tuple):
+    # An empty one is of a tensor whose shape whoever wrote the file did not know.
+    if spec is not None and isinstance(spec[0], list | tuple) and spec[0]:
         return tuple(spec[0])
     listed = shapes.get(one.call, [])
     return listed[one.index] if one.index < len(listed) else None
