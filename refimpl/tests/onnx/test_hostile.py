@@ -250,7 +250,7 @@ def test_the_program_that_is_changed_is_good(good: etui.Model) -> None:
     assert etui.onnx.session(changed(good, lambda _proto: None)).get_outputs()
 
 
-@pytest.mark.clause("PG-5@8c0686")
+@pytest.mark.clause("PG-5@e95b4f")
 @pytest.mark.parametrize("fault", BAD_DATA)
 def test_external_data_elsewhere_is_refused(good: etui.Model, fault: str) -> None:
     """What reaches outside of the artifact's own data, or is not what it says, is refused before it is read."""
@@ -328,7 +328,7 @@ def overloaded(proto: Any) -> None:
     node("EPContext", "com.microsoft")(proto)
 
 
-@pytest.mark.clause("PG-6@72393f")
+@pytest.mark.clause("PG-6@1d100e")
 @pytest.mark.parametrize(
     ("change", "found"),
     [
@@ -348,7 +348,7 @@ def test_operators_of_others_are_refused(good: etui.Model, change: Change, found
     assert found in str(caught.value.found)
 
 
-@pytest.mark.clause("PG-6@72393f")
+@pytest.mark.clause("PG-6@1d100e")
 @pytest.mark.parametrize(
     ("domain", "op", "overload"),
     [
@@ -501,7 +501,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.clause("PG-1@ec5012")
+@pytest.mark.clause("PG-1@f62171")
 @pytest.mark.parametrize("data", BROKEN.values(), ids=list(BROKEN))
 def test_what_does_not_decode_is_refused(good: etui.Model, data: bytes) -> None:
     """Bytes that are no ONNX model are refused."""
@@ -557,7 +557,7 @@ print(sorted(name for name in sys.modules if name.split(".")[0] in ("onnx", "onn
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
-@pytest.mark.clause("E-2@310409", "PG-1@ec5012", "PG-5@8c0686")
+@pytest.mark.clause("E-2@310409", "PG-1@f62171", "PG-5@e95b4f")
 def test_damaged_graphs_are_refused_or_read(good: etui.Model) -> None:
     """Whatever is done to the bytes of a graph, it is read or refused with a code, and is saved with the model."""
     from etui.bridges.onnx.external import pointers_of

@@ -237,6 +237,7 @@ class TestNames:
         assert names[:3] == ["x", "x_1", "x_2"]
         assert len(set(names)) == 50_000
 
+    @pytest.mark.library
     def test_an_input_has_the_dtype_and_shape_of_its_module(self) -> None:
         """What the config leaves open is null."""
         model = core_model()

@@ -80,7 +80,7 @@ def test_a_variable_without_a_gradient_stays_as_it_is() -> None:
     assert not np.array_equal(kept[W], values[W])
 
 
-@pytest.mark.clause("CO-2@6f7a43", "CO-1@e6398b")
+@pytest.mark.clause("CO-2@6f7a43", "CO-1@8a87a9")
 def test_a_group_has_hyperparameters_and_a_rate_of_its_own() -> None:
     """They override the optimizer's for its variables."""
     optimizer = made(weight_decay=0.5)
@@ -193,7 +193,7 @@ def test_ftrl_takes_the_rate_0_that_a_schedule_may_end_at() -> None:
     assert values[W].shape == START[W].shape
 
 
-@pytest.mark.clause("CO-1@e6398b", "CO-4@66f0a8")
+@pytest.mark.clause("CO-1@8a87a9", "CO-4@66f0a8")
 def test_a_group_may_clip_by_the_norm_of_all() -> None:
     """A limit of its own counts for its variables, and the norm is that of all gradients."""
     optimizer = made(rate=1.0)
@@ -277,7 +277,7 @@ def test_a_slot_that_no_rule_names_is_kept() -> None:
     np.testing.assert_allclose(values[W], START[W] - 0.1 * GRADIENT[W], rtol=1e-14)
 
 
-@pytest.mark.clause("CO-1@e6398b")
+@pytest.mark.clause("CO-1@8a87a9")
 @pytest.mark.parametrize(
     "optimizer",
     [

@@ -30,8 +30,8 @@ def _node(name: str) -> Fold:
 
 @op("add", masked=True)
 def add(xs: Sequence[Value], *, mask: Mask = None, **_: Any) -> tuple[Value, Mask]:
-    """The sum."""
-    return _merged(_node("Add"), xs), either(mask)
+    """The sum; booleans beside numbers count, and alone they give a boolean."""
+    return _merged(_node("Add"), xs[0].graph.common(*xs)), either(mask)
 
 
 @op("mul", masked=True)
@@ -43,7 +43,7 @@ def mul(xs: Sequence[Value], *, mask: Mask = None, **_: Any) -> tuple[Value, Mas
 @op("mean", masked=True)
 def mean(xs: Sequence[Value], *, mask: Mask = None, **_: Any) -> tuple[Value, Mask]:
     """The sum divided by the number of tensors."""
-    return floating(_merged(_node("Add"), xs)) / float(len(xs)), either(mask)
+    return _merged(_node("Add"), [floating(x) for x in xs]) / float(len(xs)), either(mask)
 
 
 @op("max", masked=True)
@@ -85,7 +85,8 @@ def dot(x: Value, y: Value, *, axes: int | Sequence[int], normalize: bool, **_: 
 @op("matmul")
 def matmul(x: Value, y: Value, **_: Any) -> Value:
     """The product over the last axis of `x` and the last but one of `y`; the axes before are broadcast."""
-    return x @ y
+    found = x @ y
+    return truth(found) if x.kind == y.kind == BOOL else found
 
 
 @op("einsum")
@@ -93,9 +94,11 @@ def einsum(xs: Sequence[Value], *, equation: str, **_: Any) -> Value:
     """The sum that an equation in the notation of Einstein names."""
     graph = xs[0].graph
     alike = graph.common(*xs)
-    if alike[0].kind == BOOL:
+    booleans = alike[0].kind == BOOL
+    if booleans:
         alike = [graph.cast(x, INT64) for x in alike]
-    return graph.one("Einsum", *alike, equation=equation.replace(" ", ""))
+    found = graph.one("Einsum", *alike, equation=equation.replace(" ", ""))
+    return truth(found) if booleans else found
 
 
 def _merged(function: Fold, xs: Sequence[Value]) -> Value:

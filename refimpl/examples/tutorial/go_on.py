@@ -1,4 +1,4 @@
-"""Goes on in PyTorch for some epochs with what Keras saved: python resume.py FILE EPOCHS."""
+"""Goes on in PyTorch for some epochs with what Keras saved: python go_on.py FILE EPOCHS."""
 
 import sys
 
