@@ -44,6 +44,14 @@ def test_the_summary_tells_every_change(both: Page) -> None:
     assert [side.split()[-1] for side in sides] == ["10", "11"]
 
 
+def test_the_window_itself_does_not_scroll(look: Callable[..., Page]) -> None:
+    """A long list of changes scrolls below the head of the page, and nothing that only a screen reader sees makes more room."""
+    page = look("trained", "everything")
+    page.set_viewport_size({"width": 900, "height": 400})
+    assert page.evaluate("document.querySelector('.page').scrollHeight > innerHeight")
+    assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")
+
+
 def test_the_size_of_each_change_is_told(both: Page, models: dict[str, Path]) -> None:
     """Elements, largest, mean and relative difference and cosine of a tensor are those that numpy gives."""
     both.click(".segmented button:text-is('Numbers')")
