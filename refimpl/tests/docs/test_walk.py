@@ -41,7 +41,7 @@ def test_the_readme_takes_no_step_that_is_not_written(newcomer: walk.Newcomer) -
     steps = list(newcomer.walk(walk.README))
     assert faults(steps) == []
     typed = [step.command for step in steps]
-    for command in ("make demo", 'pip install ".[hdf5,tensorflow,cli]"', "etui verify shapes", ">>> import etui"):
+    for command in ("make demo", 'pip install ".[hdf5,tensorflow,cli', "etui verify shapes", ">>> import etui"):
         assert any(one.startswith(command) for one in typed)
     # What ran is what was installed there, and not this checkout.
     place, _ = newcomer.type('python -c "import etui; print(etui.__file__)"')

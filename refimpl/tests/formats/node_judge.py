@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from etui.testing import npm
+
 arrays = import_module("arrays")  # beside this script
 
 TOOLS = Path(__file__).parent.parent / "tfjs" / "conftest.py"
@@ -73,7 +75,7 @@ def run(tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     assert spec.loader is not None
     tools: Any = module_from_spec(spec)
     spec.loader.exec_module(tools)
-    packages = tools.install(tools.cache_folder(), f"@tensorflow/tfjs@{tools.TFJS}")
+    packages = npm.tensorflowjs()
     found: list[dict[str, Any]] = tools.run_script(
         ["node", str(TOOLS.parent / "judge.js")], tasks, NODE_PATH=str(packages)
     )

@@ -28,6 +28,7 @@ from etui.checkpoints import Series
 from etui.limits import DEFAULT_LIMITS
 from etui.report import Report
 from etui.storage import hdf5_worker
+from etui.storage.writeback import begin_writeback
 
 SPARE_BYTES = 256 << 20
 SECONDS = 10
@@ -99,6 +100,8 @@ class Watch:
 
 
 WATCH = Watch()
+# Python looks for a call of the system once, when the first large file is written.
+begin_writeback(-1, 0, 0)
 
 
 def contents(model: etui.Model) -> None:

@@ -106,8 +106,8 @@ def texts_of(files: Iterable[Path]) -> set[str]:
     return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
 
-# The first letters of the clauses of the annexes on Keras, PyTorch and JAX.
-BRIDGES = ("K", "PT", "JX")
+# The first letters of the clauses of the annexes on Keras, PyTorch and JAX, and on programs.
+BRIDGES = ("K", "PT", "JX", "PG")
 
 
 @pytest.mark.library

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,39 +15,6 @@ from etui.testing.samples import everything
 Page = Any
 REPOSITORY = Path(__file__).parents[3]
 TEMPLATE = REPOSITORY / "refimpl" / "etui" / "viewing" / "page.html"
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-def _missing(reason: str) -> None:
-    """Without a browser the tests are skipped on a developer's machine, and fail where all of them must run."""
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """A Chromium or Chrome without a window."""
-    try:
-        playwright: Any = import_module("playwright.sync_api")
-    except ImportError:
-        _missing("playwright is not installed: pip install playwright")
-    path = os.environ.get("ETUI_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-    if path is None:
-        _missing(f"no browser: install chromium, or name one in ETUI_CHROMIUM (looked for {', '.join(NAMES)})")
-    with playwright.sync_playwright() as started:
-        found = started.chromium.launch(executable_path=path, args=QUIET)
-        yield found
-        found.close()
 
 
 @pytest.fixture

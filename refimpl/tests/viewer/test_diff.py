@@ -45,7 +45,7 @@ def test_the_summary_tells_every_change(both: Page) -> None:
 
 
 def test_the_window_itself_does_not_scroll(look: Callable[..., Page]) -> None:
-    """A long list of changes scrolls below the head of the page, and nothing that only a screen reader sees makes more room."""
+    """A long list of changes scrolls below the head of the page, whatever is for screen readers alone."""
     page = look("trained", "everything")
     page.set_viewport_size({"width": 900, "height": 400})
     assert page.evaluate("document.querySelector('.page').scrollHeight > innerHeight")
