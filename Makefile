@@ -102,7 +102,7 @@ clean:  ## remove the environment, caches and outputs
 .venv/.js: .venv/.tools refimpl/js/package-lock.json \
         $(shell find refimpl/js/src refimpl/js/adapter refimpl/js/test refimpl/js/viewer -name '*.ts' -o -name '*.tsx')
 	echo 'Building the JavaScript package …'
-	test refimpl/js/node_modules -nt refimpl/js/package-lock.json || $(NPM) ci --silent --no-audit --no-fund --ignore-scripts
+	test refimpl/js/node_modules/.package-lock.json -nt refimpl/js/package-lock.json || $(NPM) ci --silent --no-audit --no-fund --ignore-scripts
 	$(NPM) run --silent build
 	touch $@
 

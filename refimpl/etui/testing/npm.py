@@ -65,12 +65,12 @@ def package(folder: Path) -> Path:
     Raises:
         RuntimeError: npm is not there, or cannot install it.
     """
-    wanted = hashlib.sha256((folder / "package-lock.json").read_bytes()).hexdigest()
     with locked(cache_folder() / hashlib.sha256(str(folder).encode()).hexdigest()[:16]):
-        mark = folder / "node_modules" / ".etui-installed"
-        if not mark.is_file() or mark.read_text() != wanted:
+        # npm writes down there what it installed; `make` looks for the same.
+        mark, lock = folder / "node_modules" / ".package-lock.json", folder / "package-lock.json"
+        if not mark.is_file() or mark.stat().st_mtime < lock.stat().st_mtime:
             _npm(["ci", "--no-audit", "--no-fund", "--ignore-scripts"], folder)
-            mark.write_text(wanted)
+            os.utime(mark)
     return folder
 
 
