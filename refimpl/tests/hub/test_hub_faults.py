@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -153,16 +154,20 @@ def test_a_push_that_is_killed_at_every_request(hub: HubServer, tmp_path: Path, 
     killed = 0
     for number, path in enumerate(kills):
         hub.state.store.clear()
-        process = command(hub, tmp_path / "home", "push", str(changed), "ada/model")
         skip = kills[:number].count(path)
         fault = Fault("PUT" if "store" in path and "verify" not in path else "POST", path, cut=1000)
+        begun: SimpleQueue[subprocess.Popen[str]] = SimpleQueue()
 
-        def kill(process: subprocess.Popen[str] = process) -> None:
+        def kill(begun: SimpleQueue[subprocess.Popen[str]] = begun) -> None:
+            process = begun.get()
             process.send_signal(signal.SIGKILL)
             process.wait()
 
         fault.before = kill
+        # Before the process begins, which else might be past the request.
         hub.faults += [Fault(fault.method, path, skip), fault]
+        process = command(hub, tmp_path / "home", "push", str(changed), "ada/model")
+        begun.put(process)
         assert process.wait(60) == -signal.SIGKILL
         process.communicate()
         killed += 1
