@@ -14,7 +14,7 @@ from etui.containers.optimizer import OptimizerState
 from etui.core import constraints, initializers, losses, metrics, regularizers, schedules, vocabulary
 from etui.core.attribute_types import object_fault
 from etui.core.evaluate import evaluate as run
-from etui.core.evaluate import leaves
+from etui.core.flows import leaves
 from etui.core.ops.registry import activation_function
 from etui.core.optimizers import step as take_step
 from etui.errors import error

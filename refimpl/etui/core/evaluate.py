@@ -6,18 +6,18 @@ It is the oracle of the tests: the clearest code, in the dtype that it is given,
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from etui import dtypes
-from etui.canonical.values import MapValue, OutputRef
+from etui.canonical.values import OutputRef
 from etui.containers.config import Graph, Module
 from etui.core import vocabulary
 from etui.core.attribute_types import FLOAT_DTYPES
+from etui.core.flows import Flow, carried, in_order, leaves, marked, nested
 from etui.core.ops.floats import floats_of
-from etui.core.ops.registry import Array, Child, Definition, Mask, activation_function, definitions
+from etui.core.ops.registry import Array, Child, Mask, activation_function, definitions
 from etui.errors import EtuiError, error, shown
 from etui.model import Model
 
@@ -27,14 +27,6 @@ _PARAMETER = "core:parameter"
 _CAST = "core:cast"
 # What NumPy raises where tensors do not fit together, or an argument is of another form than the op takes.
 _MISFITS = (ValueError, IndexError, TypeError, KeyError, AttributeError)
-
-
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """A tensor on its way through a graph, with the mask that it carries."""
-
-    array: Any
-    mask: Mask = None
 
 
 def evaluate(
@@ -72,11 +64,11 @@ def evaluate(
     if root.graph is not None:
         arrays = _given(root.graph, inputs)
         results, outputs = run.graph(root, arrays, "", training), root.graph.outputs
-        found = _nested(outputs, lambda reference: results[reference].array)
+        found = nested(outputs, lambda reference: results[reference].value)
     else:
         arguments = [_tensor(one) for one in (inputs if isinstance(inputs, list | tuple) else [inputs])]
         flows = run.module(root, [Flow(array) for array in arguments], {}, "", training)
-        found = flows[0].array if len(flows) == 1 else [flow.array for flow in flows]
+        found = flows[0].value if len(flows) == 1 else [flow.value for flow in flows]
     return (found, run.updates) if training else found
 
 
@@ -106,8 +98,8 @@ class _Run:
             if OutputRef(call.id, 0) in given:
                 continue
             place = f"{path}/{call.module}" if path else call.module
-            args = _nested(call.args, flows.__getitem__)
-            kwargs = _nested(call.kwargs, flows.__getitem__)
+            args = nested(call.args, flows.__getitem__)
+            kwargs = nested(call.kwargs, flows.__getitem__)
             for index, flow in enumerate(self.module(children[call.module], args, kwargs, place, training)):
                 flows[OutputRef(call.id, index)] = flow
         return flows
@@ -136,7 +128,7 @@ class _Run:
                 raise
             raise error(fault.code, where=where, found=fault.found, hint=fault.hint) from fault
         except _MISFITS as fault:
-            shapes = [list(flow.array.shape) for flow in leaves(args) if isinstance(flow, Flow)]
+            shapes = [list(flow.value.shape) for flow in leaves(args) if isinstance(flow, Flow)]
             raise error("core-evaluate", where=where, found=f"inputs of the shapes {shapes}: {fault}") from fault
 
     @property
@@ -171,15 +163,15 @@ class _Run:
         if len(flows) != len(ends):
             raise error("core-input", found=f"{len(flows)} tensors for the {len(ends)} inputs {names}")
         if kwargs.get("mask") is not None:
-            masks = [flow.array for flow in _flows(kwargs["mask"])]
-            flows = [Flow(flow.array, mask) for flow, mask in zip(flows, masks, strict=True)]
+            masks = [flow.value for flow in _flows(kwargs["mask"])]
+            flows = [Flow(flow.value, mask) for flow, mask in zip(flows, masks, strict=True)]
         results = self.graph(module, dict(zip(ends, flows, strict=True)), path, training)
         return [results[reference] for reference in leaves(module.graph.outputs)]
 
     def _apply(self, module: Module, args: list[Any], kwargs: dict[str, Any], path: str, training: bool) -> list[Flow]:
         """An op by its definition."""
         entry, definition = vocabulary.op_of(module), definitions()[module.op.removeprefix(vocabulary.NAMESPACE)]
-        positional = _in_order(entry.inputs, args, kwargs)
+        positional = in_order(entry.inputs, args, kwargs, "core-evaluate")
         attrs = vocabulary.attrs_of(module)
         missing = [name for name, attr in entry.attrs.items() if attr.required and name not in attrs]
         if missing:
@@ -188,15 +180,15 @@ class _Run:
         dtype = (attrs["precision"] or {}).get("compute_dtype", "float32") if self.precision else ""
         for role, value in self.variables(module).items():
             options[f"{role}_variable" if role in entry.attrs else role] = _tensor(_rounded(value, dtype))
-        options |= {name: _nested(value, lambda flow: flow.array) for name, value in kwargs.items()}
+        options |= {name: nested(value, lambda flow: flow.value) for name, value in kwargs.items()}
         options |= {"training": training, "rng": self.rng}
         if definition.wraps:
             options["modules"] = {child.name: self._child(child, path, training) for child in module.modules}
-        carried = _carried(entry, positional)
+        masks = carried(entry.inputs, positional)
         if definition.masked:
             mask = kwargs.get("mask")
-            options["mask"] = carried if mask is None else _nested(mask, lambda flow: flow.array)
-        arrays = [_nested(value, lambda flow: _tensor(_rounded(flow.array, dtype))) for value in positional]
+            options["mask"] = masks if mask is None else nested(mask, lambda flow: flow.value)
+        arrays = [nested(value, lambda flow: _tensor(_rounded(flow.value, dtype))) for value in positional]
         # What is narrower than float32 is computed in it, and rounded behind the op.
         with floats_of("float64" if dtype == "float64" else "float32"):
             result = definition.function(*arrays, **options)
@@ -204,9 +196,9 @@ class _Run:
             result, updates = result
             for role, value in updates.items():
                 self._update(module.params[role], value)
-        flows = _marked(result, definition, entry.mask, options.get("mask"), carried)
+        flows = marked(result, entry.mask, options.get("mask"), masks, masked=definition.masked)
         own = dtype and attrs["dtype"] if module.op == _CAST else dtype
-        return [Flow(_rounded(flow.array, own), flow.mask) for flow in flows]
+        return [Flow(_rounded(np.asarray(flow.value), own), flow.mask) for flow in flows]
 
     def _update(self, path: str, value: Array) -> None:
         """Keep the new value of a variable, with `precision` in the variable's own dtype."""
@@ -222,11 +214,11 @@ class _Run:
 
         def call(*inputs: Any, mask: Mask = None, training: bool = training, **kwargs: Any) -> tuple[Any, Mask]:
             first, *others = inputs
-            args = [Flow(first, mask), *(_nested(one, Flow) for one in others)]
+            args = [Flow(first, mask), *(nested(one, Flow) for one in others)]
             flows = self.module(child, args, {**kwargs, "training": training}, place, training)
             if len(flows) == 1:
-                return flows[0].array, flows[0].mask
-            return [flow.array for flow in flows], [flow.mask for flow in flows]
+                return flows[0].value, flows[0].mask
+            return [flow.value for flow in flows], [flow.mask for flow in flows]
 
         return call
 
@@ -248,48 +240,8 @@ def _given(graph: Graph, inputs: Any) -> dict[OutputRef, Flow]:
     return {leaf: Flow(_tensor(one)) for leaf, one in zip(ends, arrays, strict=True)}
 
 
-def _in_order(inputs: tuple[str, ...], args: list[Any], kwargs: dict[str, Any]) -> list[Any]:
-    """The arguments that are inputs, in their order; those given by name are taken out of `kwargs`."""
-    found = list(args)
-    for name in [one.rstrip("?*") for one in inputs][len(args) :]:
-        if name not in kwargs:
-            break
-        found.append(kwargs.pop(name))
-    required = sum(not one.endswith(("?", "...")) for one in inputs)
-    most = len(inputs) if not any(one.endswith("...") for one in inputs) else len(found)
-    if not required <= len(found) <= most:
-        raise error("core-evaluate", found=f"{len(found)} inputs, not {', '.join(inputs)}")
-    return found
-
-
 def _resolved(attr: vocabulary.Attr, value: Any) -> Any:
     return activation_function(value) if attr.type == "activation" else value
-
-
-def _carried(entry: vocabulary.Op, positional: list[Any]) -> Mask:
-    """The mask of the input; the list of them where the op has several inputs, or a list as one."""
-    plain = [name for name in entry.inputs if not name.endswith("...")]
-    several = len(plain) > 1 or plain[0].endswith("*")
-    masks = [flow.mask if isinstance(flow, Flow) else None for flow in _arguments(positional[: len(plain)])]
-    return masks if several else masks[0]
-
-
-def _arguments(positional: list[Any]) -> Iterator[Any]:
-    for value in positional:
-        yield from value if isinstance(value, list | tuple) else [value]
-
-
-def _marked(result: Any, definition: Definition, rule: str, mask: Mask, carried: Mask) -> list[Flow]:
-    """The outputs with their masks: the op's own, or those that the rule of the vocabulary gives."""
-    if definition.masked:
-        result, masks = result
-    else:
-        first = carried[0] if isinstance(carried, list) else carried
-        masks = (first if mask is None else mask) if rule == "keep" else None
-    if not isinstance(result, list | tuple):
-        return [Flow(np.asarray(result), masks)]
-    spread = masks if isinstance(masks, list) else [masks] + [None] * (len(result) - 1)
-    return [Flow(np.asarray(one), own) for one, own in zip(result, spread, strict=True)]
 
 
 def _tensor(value: Any) -> Any:
@@ -306,34 +258,6 @@ def _rounded(value: Any, dtype: str) -> Any:
     if not dtype or not isinstance(value, np.ndarray) or value.dtype.name not in FLOAT_DTYPES:
         return value
     return value.astype(dtypes.by_name(dtype, "precision").numpy)
-
-
-def _nested(value: Any, leaf: Any) -> Any:
-    """A value with every reference or flow in it replaced by what `leaf` makes of it."""
-    if isinstance(value, OutputRef | Flow):
-        return leaf(value)
-    if isinstance(value, dict):
-        return {key: _nested(item, leaf) for key, item in value.items()}
-    if isinstance(value, MapValue):
-        return MapValue(tuple((key, _nested(item, leaf)) for key, item in value.pairs))
-    if isinstance(value, list | tuple):
-        return type(value)(_nested(item, leaf) for item in value)
-    return value
-
-
-def leaves(value: Any) -> Iterator[Any]:
-    """What a structure holds that is no list or map, in the order of its content; maps in the order of their keys."""
-    if isinstance(value, dict):
-        for key in sorted(value):
-            yield from leaves(value[key])
-    elif isinstance(value, MapValue):
-        for _, item in value.pairs:
-            yield from leaves(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from leaves(item)
-    else:
-        yield value
 
 
 def _flows(value: Any) -> Iterator[Flow]:

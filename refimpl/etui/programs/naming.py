@@ -10,7 +10,7 @@ from typing import Any
 from etui import dtypes
 from etui.canonical.values import DtypeName, MapValue, OutputRef
 from etui.containers.config import Config, Graph, Module
-from etui.core.evaluate import leaves
+from etui.core.flows import leaves
 from etui.programs.facts import Signature, Spec
 
 _ALONE = "input"

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from etui.containers.config import Config
-from etui.core.evaluate import evaluate, leaves
+from etui.core.evaluate import evaluate
+from etui.core.flows import leaves
 from etui.core.vocabulary import is_core_config
 from etui.errors import EtuiError, error, shown
 from etui.limits import DEFAULT_LIMITS, Limits

@@ -25,7 +25,7 @@ from etui.canonical.value_types import MapValue
 from etui.canonical.values import OutputRef
 from etui.containers.config import Config, Graph
 from etui.containers.weights import Weights
-from etui.core.evaluate import leaves
+from etui.core.flows import leaves
 from etui.core.vocabulary import is_core_config
 from etui.errors import EtuiError, error, shown
 from etui.model import Blob, Model

@@ -6,7 +6,6 @@ The walk is that of the reference evaluator (`etui.core.evaluate`): where it com
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,12 +13,12 @@ import numpy as np
 from etui.bridges.onnx.builder import Builder
 from etui.bridges.onnx.initializers import Initializers
 from etui.bridges.onnx.inputs import model_input
-from etui.bridges.onnx.ops.registry import Child, Definition, Mask, activation_function, definitions
+from etui.bridges.onnx.ops.registry import Child, Mask, activation_function, definitions
 from etui.bridges.onnx.value import BOOL, FLOAT, INT64, STRING, Value
-from etui.canonical.values import MapValue, OutputRef
+from etui.canonical.values import OutputRef
 from etui.containers.config import Config, Graph, Module
 from etui.core import vocabulary
-from etui.core.evaluate import leaves
+from etui.core.flows import Flow, carried, in_order, leaves, marked, nested
 from etui.errors import EtuiError, error, shown
 from etui.model import Model
 from etui.programs.facts import Spec
@@ -29,14 +28,6 @@ from etui.report import Report
 _GRAPHS = frozenset({"core:graph", "core:sequential"})
 _DTYPES = {FLOAT: "float32", INT64: "int64", BOOL: "bool", STRING: "string"}
 _WIDE = frozenset({"float16", "bfloat16", "float64"})
-
-
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """A tensor on its way through a graph, with the mask that it carries; `None` for an input that is not given."""
-
-    value: Value | None
-    mask: Mask = None
 
 
 class Emitter:
@@ -132,8 +123,8 @@ class Emitter:
             if OutputRef(call.id, 0) in given:
                 continue
             place = f"{path}/{call.module}" if path else call.module
-            args = _nested(call.args, flows.__getitem__)
-            kwargs = _nested(call.kwargs, flows.__getitem__)
+            args = nested(call.args, flows.__getitem__)
+            kwargs = nested(call.kwargs, flows.__getitem__)
             for index, flow in enumerate(self.module(children[call.module], args, kwargs, place, training=training)):
                 flows[OutputRef(call.id, index)] = flow
         return flows
@@ -197,7 +188,7 @@ class Emitter:
         """An op by its nodes."""
         name = module.op.removeprefix(vocabulary.NAMESPACE)
         entry, definition = vocabulary.op_of(module), definitions()[name]
-        positional = _in_order(entry.inputs, args, kwargs)
+        positional = in_order(entry.inputs, args, kwargs, "onnx-op")
         attrs = vocabulary.attrs_of(module)
         missing = [key for key, attr in entry.attrs.items() if attr.required and key not in attrs]
         if missing:
@@ -210,19 +201,19 @@ class Emitter:
         for role, variable in module.params.items():
             if role != "count":
                 options[f"{role}_variable" if role in entry.attrs else role] = self.initializers.variable(variable)
-        options |= {key: _nested(value, lambda flow: flow.value) for key, value in kwargs.items()}
+        options |= {key: nested(value, lambda flow: flow.value) for key, value in kwargs.items()}
         options["training"] = training
         if definition.wraps:
             options["modules"] = {child.name: self._child(child, path, training) for child in module.modules}
-        carried = _carried(entry, positional)
+        masks = carried(entry.inputs, positional)
         given = kwargs.get("mask")
         if given is not None:
             options["mask"] = self._values(given)
         elif definition.masked:
-            options["mask"] = carried
+            options["mask"] = masks
         values = [self._values(value) for value in positional]
         result = definition.function(*values, **options)
-        return _marked(result, definition, entry.mask, options.get("mask"), carried)
+        return marked(result, entry.mask, options.get("mask"), masks, masked=definition.masked)
 
     def _tell(self, attrs: Mapping[str, Any], name: str, path: str) -> None:
         """The entry of a module in the report; a module that is called twice has one."""
@@ -269,56 +260,5 @@ class Emitter:
         return call
 
 
-def _in_order(inputs: tuple[str, ...], args: list[Any], kwargs: dict[str, Any]) -> list[Any]:
-    """The arguments that are inputs, in their order; those given by name are taken out of `kwargs`."""
-    found = list(args)
-    for name in [one.rstrip("?*") for one in inputs][len(args) :]:
-        if name not in kwargs:
-            break
-        found.append(kwargs.pop(name))
-    required = sum(not one.endswith(("?", "...")) for one in inputs)
-    most = len(inputs) if not any(one.endswith("...") for one in inputs) else len(found)
-    if not required <= len(found) <= most:
-        raise error("onnx-op", found=f"{len(found)} inputs, not {', '.join(inputs)}")
-    return found
-
-
-def _carried(entry: vocabulary.Op, positional: list[Any]) -> Mask:
-    """The mask of the input; the list of them where the op has several inputs, or a list as one."""
-    plain = [name for name in entry.inputs if not name.endswith("...")]
-    several = len(plain) > 1 or plain[0].endswith("*")
-    flat = [
-        one for value in positional[: len(plain)] for one in (value if isinstance(value, list | tuple) else [value])
-    ]
-    masks = [flow.mask if isinstance(flow, Flow) else None for flow in flat]
-    return masks if several else masks[0]
-
-
-def _marked(result: Any, definition: Definition, rule: str, mask: Mask, carried: Mask) -> list[Flow]:
-    """The outputs with their masks: the op's own, or those that the rule of the vocabulary gives."""
-    if definition.masked:
-        result, masks = result
-    else:
-        first = carried[0] if isinstance(carried, list) else carried
-        masks = (first if mask is None else mask) if rule == "keep" else None
-    if not isinstance(result, list | tuple):
-        return [Flow(result, masks)]
-    spread = masks if isinstance(masks, list) else [masks] + [None] * (len(result) - 1)
-    return [Flow(one, own) for one, own in zip(result, spread, strict=True)]
-
-
 def _flows_in(args: Any) -> Iterator[Flow]:
     return (leaf for leaf in leaves(args) if isinstance(leaf, Flow))
-
-
-def _nested(value: Any, leaf: Any) -> Any:
-    """A value with every reference or flow in it replaced by what `leaf` makes of it."""
-    if isinstance(value, OutputRef | Flow):
-        return leaf(value)
-    if isinstance(value, dict):
-        return {key: _nested(item, leaf) for key, item in value.items()}
-    if isinstance(value, MapValue):
-        return MapValue(tuple((key, _nested(item, leaf)) for key, item in value.pairs))
-    if isinstance(value, list | tuple):
-        return type(value)(_nested(item, leaf) for item in value)
-    return value
