@@ -21,7 +21,6 @@ from etui.containers.config import Call, Config, Graph, Module
 from etui.containers.weights import Weights
 from etui.model import Model
 from etui.testing import npm
-from etui.testing.browsers import NoBrowserError, chromium
 from etui.testing.servers import Web, web_server
 
 pytestmark = [pytest.mark.node, pytest.mark.frameworks, pytest.mark.library]
@@ -144,28 +143,23 @@ def _sent_as(kind: str) -> Callable[[Any, bytes], None]:
 
 
 @pytest.mark.browser
-def test_a_model_predicts_in_a_page(served: Web, site: tuple[Path, Any]) -> None:
+def test_a_model_predicts_in_a_page(served: Web, site: tuple[Path, Any], browser: Any) -> None:
     """The page loads the model by its URL, then the one that a user chooses, and shows what Keras predicts for both."""
     folder, expected = site
     library = npm.tensorflowjs() / "@tensorflow" / "tfjs" / "dist" / "tf.min.js"
     complaints: list[str] = []
-    try:
-        with chromium() as browser:
-            page = browser.new_page()
-            page.set_default_timeout(60_000)
-            page.on("pageerror", lambda fault: complaints.append(str(fault)))
-            page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-            page.route("https://cdn.jsdelivr.net/**", lambda route: route.fulfill(path=str(library)))
-            page.goto(f"{served.url}/index.html")
-            for again in (False, True):
-                if again:
-                    page.evaluate("document.querySelector('output').textContent = ''")
-                    page.set_input_files("input", str(folder / "model.etui"))
-                page.wait_for_function("document.querySelector('output').textContent !== ''")
-                outputs = json.loads(page.inner_text("output"))
-                np.testing.assert_allclose(outputs, expected, atol=BOUND)
-    except NoBrowserError as missing:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(missing))
+    page = browser.new_page()
+    page.set_default_timeout(60_000)
+    page.on("pageerror", lambda fault: complaints.append(str(fault)))
+    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    page.route("https://cdn.jsdelivr.net/**", lambda route: route.fulfill(path=str(library)))
+    page.goto(f"{served.url}/index.html")
+    for again in (False, True):
+        if again:
+            page.evaluate("document.querySelector('output').textContent = ''")
+            page.set_input_files("input", str(folder / "model.etui"))
+        page.wait_for_function("document.querySelector('output').textContent !== ''")
+        outputs = json.loads(page.inner_text("output"))
+        np.testing.assert_allclose(outputs, expected, atol=BOUND)
+    page.close()
     assert complaints == []

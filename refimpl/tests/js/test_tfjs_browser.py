@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ import pytest
 
 import etui
 from etui.testing import npm
-from etui.testing.browsers import NoBrowserError, chromium
 from etui.testing.servers import Web, web_server
 
 pytestmark = [pytest.mark.node, pytest.mark.browser, pytest.mark.frameworks, pytest.mark.library]
@@ -70,22 +68,17 @@ def site(javascript: Path, tmp_path: Path, pictures: tuple[Path, Json]) -> Itera
 
 
 @pytest.fixture
-def page(site: Web) -> Iterator[Any]:
+def page(site: Web, browser: Any) -> Iterator[Any]:
     """The page, which must not complain."""
     complaints: list[str] = []
-    try:
-        with chromium() as browser:
-            found = browser.new_page()
-            found.set_default_timeout(60_000)
-            found.on("pageerror", lambda fault: complaints.append(str(fault)))
-            found.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-            found.goto(f"{site.url}/index.html")
-            found.wait_for_function("() => window.predict !== undefined")
-            yield found
-    except NoBrowserError as missing:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(missing))
+    found = browser.new_page()
+    found.set_default_timeout(60_000)
+    found.on("pageerror", lambda fault: complaints.append(str(fault)))
+    found.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    found.goto(f"{site.url}/index.html")
+    found.wait_for_function("() => window.predict !== undefined")
+    yield found
+    found.close()
     assert complaints == []
 
 

@@ -287,13 +287,7 @@ async function bodyOf(response: Response, most: number): Promise<Uint8Array | nu
     }
     pieces.push(value);
   }
-  const whole = new Uint8Array(size);
-  let place = 0;
-  for (const piece of pieces) {
-    whole.set(piece, place);
-    place += piece.length;
-  }
-  return whole;
+  return concat(pieces);
 }
 
 /** The size of a packed file by its end record, where the server does not tell (RM-3). */
