@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -65,17 +66,47 @@ def refusal(call: Callable[..., object], *arguments: Any, **options: Any) -> Etu
     return caught.value
 
 
-def command(hub: HubServer, cache: Path, *arguments: str) -> subprocess.Popen[str]:
-    """The command in a process of its own, with the token in the environment."""
+@contextmanager
+def command(hub: HubServer, cache: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """The command in a process of its own, with the token in the environment, which is gone at the end."""
     settings = {"HF_ENDPOINT": hub.url, "HF_TOKEN": TOKEN, "HF_HOME": str(cache), "HF_HUB_DISABLE_XET": "1"}
-    environment = {**os.environ, **settings, "HF_HUB_DISABLE_TELEMETRY": "1"}
-    return subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "etui", *arguments],
-        env=environment,
+        env={**os.environ, **settings, "HF_HUB_DISABLE_TELEMETRY": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def run(hub: HubServer, cache: Path, *arguments: str) -> None:
+    """The command, which ends well."""
+    with command(hub, cache, *arguments) as process:
+        said = process.communicate(timeout=60)
+        assert process.returncode == 0, said
+
+
+def run_and_kill(hub: HubServer, fault: Fault, cache: Path, *arguments: str) -> None:
+    """The command, which is killed at the request of a fault; no fault is left."""
+    begun: SimpleQueue[subprocess.Popen[str]] = SimpleQueue()
+
+    def kill() -> None:
+        process = begun.get(timeout=60)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+    fault.before = kill
+    # Before the process begins, which else might be past the request.
+    hub.faults.append(fault)
+    with command(hub, cache, *arguments) as process:
+        begun.put(process)
+        process.communicate(timeout=60)
+        assert process.returncode == -signal.SIGKILL
+    hub.faults.clear()
 
 
 @pytest.mark.library
@@ -156,27 +187,12 @@ def test_a_push_that_is_killed_at_every_request(hub: HubServer, tmp_path: Path, 
         hub.state.store.clear()
         skip = kills[:number].count(path)
         fault = Fault("PUT" if "store" in path and "verify" not in path else "POST", path, cut=1000)
-        begun: SimpleQueue[subprocess.Popen[str]] = SimpleQueue()
-
-        def kill(begun: SimpleQueue[subprocess.Popen[str]] = begun) -> None:
-            process = begun.get()
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-
-        fault.before = kill
-        # Before the process begins, which else might be past the request.
-        hub.faults += [Fault(fault.method, path, skip), fault]
-        process = command(hub, tmp_path / "home", "push", str(changed), "ada/model")
-        begun.put(process)
-        assert process.wait(60) == -signal.SIGKILL
-        process.communicate()
+        hub.faults.append(Fault(fault.method, path, skip))
+        run_and_kill(hub, fault, tmp_path / "home", "push", str(changed), "ada/model")
         killed += 1
-        hub.faults.clear()
         assert hub.repo().paths() == before
     assert killed == len(kills)
-    process = command(hub, tmp_path / "home", "push", str(changed), "ada/model")
-    assert process.wait(60) == 0, process.communicate()
-    process.communicate()
+    run(hub, tmp_path / "home", "push", str(changed), "ada/model")
     etui.pull("ada/model", tmp_path / "copy", **hub.access)
     assert files_of(tmp_path / "copy") == files_of(changed)
 
@@ -189,25 +205,15 @@ def test_a_pull_that_is_killed_at_every_request(hub: HubServer, tmp_path: Path, 
     before = files_of(target)
     kills = ["/revision/", "/paths-info/", "manifest.json", "weights.json", "^/cdn/"]
     killed = 0
-    for path in kills:
-        process = command(hub, tmp_path / "home", "pull", "ada/model", str(target))
+    for number, path in enumerate(kills):
+        # A cache of its own: files are fetched side by side, and one that an earlier process kept is not asked for.
+        home = tmp_path / f"home-{number}"
         fault = Fault("POST" if path == "/paths-info/" else "GET", path)
-
-        def kill(process: subprocess.Popen[str] = process) -> None:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-
-        fault.before = kill
-        hub.faults.append(fault)
-        assert process.wait(60) == -signal.SIGKILL
-        process.communicate()
+        run_and_kill(hub, fault, home, "pull", "ada/model", str(target))
         killed += 1
-        hub.faults.clear()
         assert files_of(target) == before
     assert killed == len(kills)
-    process = command(hub, tmp_path / "home", "pull", "ada/model", str(target))
-    assert process.wait(60) == 0, process.communicate()
-    process.communicate()
+    run(hub, home, "pull", "ada/model", str(target))
     assert files_of(target) == files_of(published)
     assert [path.name for path in tmp_path.iterdir() if ".etui-" in path.name] == []
 
@@ -242,8 +248,8 @@ def test_a_token_of_the_environment_is_never_shown(hub: HubServer, tmp_path: Pat
     hub.faults.append(Fault("GET", "/revision/", 1, 403, "you sent {authorization} today"))
     outputs = []
     for expected in (1, 0):
-        process = command(hub, tmp_path / "home", "pull", "ada/model", str(tmp_path / "copy"), "--json")
-        out, err = process.communicate(timeout=60)
+        with command(hub, tmp_path / "home", "pull", "ada/model", str(tmp_path / "copy"), "--json") as process:
+            out, err = process.communicate(timeout=60)
         assert process.returncode == expected
         outputs.append(out + err)
     assert "you sent" in outputs[0]
