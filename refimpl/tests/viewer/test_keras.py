@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import etui
 
 Page = Any
+Until = Callable[[Page, str], None]
 pytestmark = [pytest.mark.library, pytest.mark.browser, pytest.mark.frameworks]
 
 
@@ -29,7 +31,7 @@ def shown(page: Page, model: Any, folder: Path) -> Page:
     return page
 
 
-def test_a_mobilenet_is_drawn(keras: Any, page: Page, tmp_path: Path) -> None:
+def test_a_mobilenet_is_drawn(until: Until, keras: Any, page: Page, tmp_path: Path) -> None:
     """Every layer is in the graph with the shape that Keras gives for its output, and a kernel has its picture."""
     model = keras.applications.MobileNet(weights=None)
     model.compile("adam", "categorical_crossentropy")
@@ -39,14 +41,14 @@ def test_a_mobilenet_is_drawn(keras: Any, page: Page, tmp_path: Path) -> None:
     page.locator("[data-node='input_layer'], .node").first.focus()
     seen: dict[str, str] = {}
     for _ in range(len(model.layers) + 3):
-        found = page.evaluate(
+        node, text = page.evaluate(
             "(({ dataset, innerText }) => [dataset.node, innerText.replace(/\\s+/g, ' ')])(document.activeElement)"
         )
-        if found[0] in seen:
+        seen[node] = text
+        if node == "/outputs/output":
             break
-        seen[found[0]] = found[1]
         page.keyboard.press("ArrowDown")
-        page.wait_for_timeout(25)
+        until(page, f"document.activeElement.dataset.node !== {node!r}")
     for layer in model.layers:
         shape = "×".join("?" if size is None else str(size) for size in layer.output.shape)
         assert f"gives {shape}" in seen[layer.name], layer.name

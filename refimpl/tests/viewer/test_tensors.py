@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 Page = Any
+Until = Callable[[Page, str], None]
 pytestmark = [pytest.mark.library, pytest.mark.browser]
 
 ROWS_IN_SIGHT = """() => {
@@ -178,7 +179,7 @@ def test_a_page_without_data_says_so(page: Page, models: dict[str, Path], tmp_pa
     assert "made without the data" in page.inner_text(".details")
 
 
-def test_ten_thousand_tensors_are_scrolled_with_few_elements(look: Callable[..., Page]) -> None:
+def test_ten_thousand_tensors_are_scrolled_with_few_elements(until: Until, look: Callable[..., Page]) -> None:
     """Only the rows in sight are in the page, wherever the table is scrolled to, and each of them is the right one."""
     page = look("chain", tab="tensors")
     page.wait_for_selector(".grid .row")
@@ -188,7 +189,7 @@ def test_ten_thousand_tensors_are_scrolled_with_few_elements(look: Callable[...,
         page.evaluate(
             "([share, height]) => { document.querySelector('.grid').scrollTop = share * height; }", [share, height]
         )
-        page.wait_for_timeout(60)
+        until(page, f"({ROWS_IN_SIGHT})().length > 10")
         assert page.locator(".grid .row").count() < 60
         assert page.evaluate("document.querySelectorAll('*').length") < 1500
         seen = page.evaluate(ROWS_IN_SIGHT)

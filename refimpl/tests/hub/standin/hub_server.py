@@ -78,7 +78,7 @@ class HubServer(ThreadingHTTPServer):
     def requests(self) -> list[Request]:
         """What was asked, when all that was asked so far is noted: a client has an answer before its server is done."""
         with self.answered:
-            assert self.answered.wait_for(lambda: not self.under_way, 20)
+            assert self.answered.wait_for(lambda: not self.under_way, 120)
             return self.all_requests
 
     @property
