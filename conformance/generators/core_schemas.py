@@ -18,7 +18,7 @@ from typing import Any
 from etui import dtypes
 from etui.canonical import values
 from etui.core import vocabulary
-from etui.core.attribute_types import FLOAT_DTYPES, INDEX_WORDS, PADDINGS, PRECISION, kind_of
+from etui.core.attribute_types import FLOAT_DTYPES, INDEX_WORDS, NUMBER_DTYPES, PADDINGS, PRECISION, kind_of
 from etui.core.vocabulary import NAMESPACE, Attr, Op, Rule
 
 Schema = dict[str, Any]
@@ -236,7 +236,7 @@ def _attribute(attr: Attr) -> Schema:
 
 def _type(attr: Attr) -> Schema:
     if attr.choices:
-        return {"enum": list(attr.choices)}
+        return {"enum": [*([None] if attr.nullable else []), *attr.choices]}
     if attr.type in ("by_role", "object_or_null"):
         held: Schema = {"$ref": f"{_TYPES}{kind_of(attr)}"}
         if attr.type == "by_role":
@@ -336,6 +336,8 @@ TYPES: dict[str, Schema] = {
     "sections": _any({"type": "integer", "minimum": 1}, _list(_ref("natural"), minItems=1)),
     "thresholds": _any(_NULL, _ref("number"), _ref("number_list")),
     "dtype": {"enum": list(dtypes.DTYPES)},
+    "float_dtype": {"enum": list(FLOAT_DTYPES)},
+    "number_dtype": {"enum": list(NUMBER_DTYPES)},
     "seed": _any(_NULL, _ref("integer"), {"type": "string"}),
     "activation": _activation(),
     "precision": _any(

@@ -8,18 +8,18 @@ from typing import Any
 
 from formats_fault import Edit, Fault, Files
 
-_LAYERS, _GRAPH = "tfjs/layers", "tfjs/graph"
-_MODEL = "model.json"
-_FORMATS = {_LAYERS: "tfjs-layers", _GRAPH: "tfjs-graph"}
+_LAYERS, _GRAPH, _WEIGHTS = "tfjs/layers", "tfjs/graph", "tfjs/weights"
+_MODEL, _MANIFEST = "model.json", "weights_manifest.json"
+_FORMATS = {_LAYERS: "tfjs-layers", _GRAPH: "tfjs-graph", _WEIGHTS: "tfjs-weights"}
 
 
-def _document(change: Callable[[dict[str, Any]], object]) -> Edit:
+def _document(change: Callable[[Any], object], name: str = _MODEL) -> Edit:
     """The edit of the document."""
 
     def edit(files: Files) -> Files:
-        tree = json.loads(files[_MODEL])
+        tree = json.loads(files[name])
         change(tree)
-        return files | {_MODEL: json.dumps(tree).encode()}
+        return files | {name: json.dumps(tree).encode()}
 
     return edit
 
@@ -147,6 +147,22 @@ _FAULTS: list[tuple[str, str, Edit, str, str, str]] = [
         "invalid",
         "tfjs-weights",
         "KJ-13",
+    ),
+    (
+        "weights alone, a group of which is none",
+        _WEIGHTS,
+        _document(lambda groups: groups.append({"paths": []}), _MANIFEST),
+        "invalid",
+        "tfjs-form",
+        "KJ-2",
+    ),
+    (
+        "weights alone, a file of which is not there",
+        _WEIGHTS,
+        _without("model-shard2"),
+        "integrity",
+        "tfjs-data",
+        "KJ-5",
     ),
 ]
 

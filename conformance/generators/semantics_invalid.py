@@ -252,6 +252,7 @@ def _graphs() -> Model:
     return net.model()
 
 
+_CALLS = ("model", "graph", "calls")
 _INNER, _CHAIN, _TIME = (("model", "modules", index) for index in (1, 2, 3))
 _GRAPH_FAULTS: dict[str, tuple[str, str, str, Edit]] = {
     "graph-without": (
@@ -286,6 +287,40 @@ _GRAPH_FAULTS: dict[str, tuple[str, str, str, Edit]] = {
         "CV-3",
         "core-attrs",
         put({"rate": 0.5}, *_CHAIN, "modules", 1, "attrs"),
+    ),
+    **{
+        name: (title, "CV-31", "core-call", put(kwargs, *_CALLS, index, "kwargs"))
+        for name, title, index, kwargs in (
+            ("argument", "An argument that a graph does not have", 1, {"alpha": 1}),
+            ("argument-of-a-chain", "An argument that a chain does not have", 2, {"name": "chain"}),
+            ("argument-of-another", "An argument of another op", 3, {"use_causal_mask": True}),
+            ("argument-of-a-graph", "An input of a graph by its name", 1, {"a": {"$output": ["x", 0]}}),
+            ("flag-number", "A flag that is a number", 3, {"training": 1}),
+            ("flag-text", "A flag that is a text", 3, {"training": "true"}),
+        )
+    },
+    "argument-inside": (
+        "An argument that the op does not have, in an inner graph",
+        "CV-31",
+        "core-call",
+        put({"x": {"$output": ["a", 0]}}, *_INNER, "graph", "calls", 1, "kwargs"),
+    ),
+    "argument-shared": (
+        "An argument that the op does not have, by another name of the module",
+        "C-15 CV-31",
+        "core-call",
+        all_of(
+            append({"kind": "shared", "name": "again", "target": "chain"}, "model", "modules"),
+            append(
+                {"args": [{"$output": ["time", 0]}], "id": "again", "kwargs": {"rate": 0.5}, "module": "again"}, *_CALLS
+            ),
+        ),
+    ),
+    "argument-foreign": (
+        "An argument that the op does not have, in a graph of a framework",
+        "CV-31",
+        "core-call",
+        all_of(put("keras:Functional", "model", "op"), put({"alpha": 1}, *_CALLS, 2, "kwargs")),
     ),
 }
 
@@ -394,6 +429,20 @@ _TRAINING_FAULTS: dict[str, tuple[str, str, str, Edit]] = {
         put({"$object": {"class": "core:activations.elu", "config": {"alpha": {"$float": "1"}}}}, "metrics", 0),
     ),
     "metric-least": ("Less than the least", "CT-1", "core-object", put(1, *_METRIC, "config", "num_thresholds")),
+    **{
+        name: (title, f"{clause} CT-1", "core-object", put(_object(kind, one, config), "metrics", 0))
+        for name, title, clause, kind, one, config in (
+            ("average", "An average that there is not", "CT-10", "metrics", "f1_score", {"average": "mean"}),
+            ("average-empty", "An average without a name", "CT-10", "metrics", "fbeta_score", {"average": ""}),
+            ("aggregation", "A mean of another metric", "CT-10", "metrics", "r2_score", {"class_aggregation": "macro"}),
+            ("dtype-integer", "A mean in integers", "CT-11", "metrics", "mean", {"dtype": "int32"}),
+            ("dtype-narrow", "Counts in 8 bits", "CT-11", "metrics", "recall", {"dtype": "float8_e5m2"}),
+            ("dtype-complex", "A loss of complex numbers", "CT-11", "losses", "huber", {"dtype": "complex64"}),
+            ("dtype-text", "A loss of texts", "CT-11", "losses", "dice", {"dtype": "string"}),
+            ("dtype-loss-integer", "A loss in integers", "CT-11", "losses", "dice", {"dtype": "int64"}),
+            ("dtype-matrix", "A matrix of booleans", "CT-11", "metrics", "binary_iou", {"dtype": "bool"}),
+        )
+    },
 }
 
 

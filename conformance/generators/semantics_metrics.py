@@ -285,6 +285,7 @@ def every_metric() -> Iterator[Json]:
         tolerance=_SINGLE,
     )
     yield from _later()
+    yield from _dtypes()
 
 
 _EVEN: list[float] = [0.0, 0.25, 0.5, 0.75, 1.0]
@@ -320,6 +321,40 @@ def _later() -> Iterator[Json]:
         batch = {"y_true": DATA[y], "y_pred": DATA[p], "sample_weight": weight}
         state = metrics.update(value, {}, DATA[y], DATA[p], sample_weight=weight)
         yield computed(value, f"{name}/{case}", title, _judged(name), batch, outputs=_after(value, state))
+
+
+def _dtypes() -> Iterator[Json]:
+    """States in each dtype that there is for them, and one that comes in another."""
+    title = "The state is of the dtype of the metric"
+    values, labels = {"y_true": DATA["frames"]}, {"y_true": DATA["labels"], "y_pred": DATA["shares"]}
+    classes = {"y_true": DATA["classes"], "y_pred": DATA["other_classes"]}
+    matrix = {"num_classes": 4}
+    for name, dtype, config, batch in (
+        *(("sum", dtype, {}, values) for dtype in ("bfloat16", "float16")),
+        *(("true_positives", dtype, {}, labels) for dtype in ("bfloat16", "float16")),
+        *(("mean_iou", dtype, matrix, classes) for dtype in ("int8", "uint16", "int64", "float16")),
+    ):
+        value = core("metrics", name, {"dtype": dtype, **config})
+        state = metrics.update(value, {}, **batch)
+        yield computed(
+            value,
+            f"{name}/dtype-{dtype}",
+            title,
+            "CT-5 CT-11",
+            batch,
+            outputs=_after(value, state),
+            tolerance={"rtol": 1e-2, "atol": 1e-2} if dtype in ("bfloat16", "float16") else _SINGLE,
+        )
+    value = core("metrics", "sum", {"dtype": "float64"})
+    before = {"total": np.float32(2.25)}
+    yield computed(
+        value,
+        "sum/dtype-of-before",
+        "A state in another dtype becomes one of the metric's",
+        "CT-5",
+        values | {"state/total": before["total"]},
+        outputs=_after(value, metrics.update(value, before, **values)),
+    )
 
 
 _SPREAD = "The weight of a sample is that of all its elements"

@@ -30,6 +30,7 @@ from vectors_parts import (
     TRAINING,
     WEIGHTS,
     Edit,
+    Parts,
     add,
     drop,
     edited,
@@ -57,7 +58,41 @@ def area() -> Area:
         ]
         for title, broken, code, edit in [*common, *_own()[name]]:
             found.document(title, broken, kind, edited(parts, name, edit, reseal=False)[name], (base, code))
+    _alone(found, parts)
     return found
+
+
+def _alone(found: Area, parts: Parts) -> None:
+    """References where only the document itself could have what they name, and where the artifact around it may."""
+    elsewhere = [{"$module": "x"}, {"$variable": "x"}, {"$asset": "assets/x"}]
+    places: dict[str, tuple[tuple[str, ...], Any]] = {
+        CONFIG: (("model", "attrs"), {"v": elsewhere[1:]}),
+        TRAINING: (("options",), {"v": elsewhere}),
+        STATE: (("residue",), {"example": {"v": elsewhere}}),
+        MANIFEST: (("metadata",), {"v": elsewhere[:2]}),
+    }
+
+    def made(name: str, value: Any) -> bytes:
+        return edited(parts, name, put(value, *places[name][0]), reseal=False)[name]
+
+    bases = {
+        name: found.document(f"{name} that names what may be elsewhere", "CF-29", KINDS[name], made(name, value))
+        for name, (_, value) in places.items()
+    }
+    stored_tensor, foreign = ("a stored tensor, of which JSON has none", {"$stored": "x"}), {"$output": ["a", 0]}
+    rows: list[tuple[str, str, str, Any]] = [
+        *((name, stored_tensor[0], "CF-29 V-10", stored_tensor[1]) for name in (CONFIG, TRAINING, MANIFEST)),
+        (CONFIG, "a module that it does not have", "CF-29 V-10", {"$module": "x"}),
+        *(
+            (part, "an output outside of a graph", "CF-29 C-13", foreign)
+            for part in (CONFIG, TRAINING, STATE, MANIFEST)
+        ),
+        (MANIFEST, "an asset that it does not list", "CF-29 V-10", {"$asset": "assets/x"}),
+    ]
+    for name, title, clauses, value in rows:
+        held = {"example": {"v": value}} if name == STATE else {"v": value}
+        refusal = bases[name], "reference-missing"
+        found.document(f"{name} with {title}", clauses, KINDS[name], made(name, held), refusal)
 
 
 def _content() -> dict[str, Any]:

@@ -7,8 +7,9 @@ with momentum. In each round every candidate makes some steps that change all of
 donated arguments), saves, and makes one more step; then the write is awaited. Rounds are interleaved. What is measured:
 
 - `call`: until the save returns, the capture of the model included. The target is at most 1.3 times the copy.
-- `capture`: the part of it in which the model is described, which depends on its layers and not on their sizes: the
-  smaller the state, the more it counts.
+- `capture`: the part of it in which `capture` describes the model, which depends on its layers and not on their sizes:
+  the smaller the state, the more it counts. A model of Keras that the saver itself is given is not captured by itself:
+  from the second save on, half of its description is made by the thread that writes.
 - `after`: by how much longer the next step takes than the others, since the write shares processors and memory with it.
 
 The copy is `numpy.copyto` of the same amount into memory that was used before, by one thread. The first round, in which
@@ -37,8 +38,9 @@ TARGET = 1.3
 STEPS = 3
 ETUI = ("etui, torch", "etui, JAX", "etui, Keras on TensorFlow", "etui, Keras on JAX")
 THEIRS = ("DCP async_save", "DCP async_save, stager kept", "Orbax CheckpointManager")
+CAPTURED = "etui, Keras on TensorFlow, captured"
 COPY = "copy"
-ALL = (COPY, *ETUI, *THEIRS)
+ALL = (COPY, *ETUI, CAPTURED, *THEIRS)
 
 
 class Candidate(ABC):
@@ -258,16 +260,24 @@ class EtuiKeras(Candidate):
 
     def save(self, number: int) -> None:
         """See `Candidate`."""
+        self.saver.save(self.model, number)
+
+    def wait(self) -> None:
+        """See `Candidate`."""
+        self.saver.wait()
+
+
+class EtuiKerasCaptured(EtuiKeras):
+    """The same, but described whole within the call."""
+
+    def save(self, number: int) -> None:
+        """See `Candidate`."""
         import etui
 
         start = time.perf_counter()
         model = etui.keras.capture(self.model)
         self.captured = time.perf_counter() - start
         self.saver.save(model, number)
-
-    def wait(self) -> None:
-        """See `Candidate`."""
-        self.saver.wait()
 
 
 KINDS: dict[str, type[Candidate]] = {
@@ -276,6 +286,7 @@ KINDS: dict[str, type[Candidate]] = {
     "etui, JAX": EtuiJax,
     "etui, Keras on TensorFlow": EtuiKeras,
     "etui, Keras on JAX": EtuiKeras,
+    CAPTURED: EtuiKerasCaptured,
     "DCP async_save": Dcp,
     "DCP async_save, stager kept": DcpKept,
     "Orbax CheckpointManager": Orbax,
@@ -358,13 +369,13 @@ def report(found: dict[str, list[dict[str, float]]], size: int) -> bool:
     """Print the ratios; whether every candidate of Etui meets the target."""
     unit = statistics.median(one["call"] for one in found[COPY][1:])
     print(f"state: {size / 2**20:.0f} MiB; one copy of it: 1.00 (median of {len(found[COPY]) - 1} rounds)\n")
-    print(f"{'':<30}{'call':>8}{'min':>8}{'max':>8}{'first':>8}{'capture':>9}{'after':>8}{'until written':>15}")
+    print(f"{'':<36}{'call':>8}{'min':>8}{'max':>8}{'first':>8}{'capture':>9}{'after':>8}{'until written':>15}")
     met = True
     for name, rounds in found.items():
         calls = [one["call"] / unit for one in rounds[1:]]
         row = [statistics.median(calls), min(calls), max(calls), rounds[0]["call"] / unit]
         row += [statistics.median(one[key] for one in rounds[1:]) / unit for key in ("capture", "after", "written")]
-        print(f"{name:<30}{row[0]:8.2f}{row[1]:8.2f}{row[2]:8.2f}{row[3]:8.2f}{row[4]:9.2f}{row[5]:8.2f}{row[6]:15.2f}")
+        print(f"{name:<36}{row[0]:8.2f}{row[1]:8.2f}{row[2]:8.2f}{row[3]:8.2f}{row[4]:9.2f}{row[5]:8.2f}{row[6]:15.2f}")
         met &= name not in ETUI or row[0] <= TARGET
     print(f"\ntarget: a call of Etui takes at most {TARGET} copies: {'met' if met else 'NOT met'}")
     return met

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from etui.containers.tensors import Stored
+from etui.containers.pieces import Stored
 from etui.garbage import no_garbage
 from etui.model import Model
 from etui.storage.safetensors import TensorSpec

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from etui import digest
 from etui.containers.data_parts import Chunk
 from etui.containers.marks import mark, replaced
+from etui.containers.pieces import Lazy, Piece
 from etui.containers.tensor_index import Placed
-from etui.containers.tensors import Lazy, Piece, Tensor
+from etui.containers.tensors import Tensor
 
 
 class Fingerprint:

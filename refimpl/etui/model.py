@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from etui import digest
 from etui._version import SPEC_VERSION
@@ -24,8 +23,10 @@ from etui.containers.training import Training
 from etui.containers.weights import Weights
 from etui.errors import error
 from etui.fingerprints import Bindings, Fingerprint
+from etui.notebooks import InNotebooks
 from etui.report import Report
 from etui.storage.base import ByteSource
+from etui.storage.closing import Closing
 from etui.storage.sources import BytesSource
 
 
@@ -90,7 +91,7 @@ class Native:
 
 
 @dataclass(slots=True)
-class Model:
+class Model(Closing, InNotebooks):
     """Everything that an artifact holds; what is `None` or empty is not there.
 
     Attributes:
@@ -127,20 +128,6 @@ class Model:
         if self.closing is not None:
             self.closing()
             self.closing = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _repr_html_(self) -> str:
-        """For notebooks."""
-        from etui.viewing.notebook import html_of
-
-        return html_of(self)
 
     def documents(self) -> Iterator[tuple[Document, Any]]:
         """The documents that the model has, with their containers."""

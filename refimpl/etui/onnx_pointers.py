@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from etui.containers.data_writer import DataPlan, plan_data
 from etui.containers.documents import DOCUMENTS
-from etui.containers.tensors import Piece, Stored
+from etui.containers.pieces import Piece, Stored
 from etui.errors import EtuiError
 from etui.model import Blob, Model
 from etui.storage.protobuf import Field, Message, Schema, decode, encode

@@ -13,6 +13,7 @@ from typing import Any
 
 from etui._version import SPEC_VERSION
 from etui.errors import error, without_secrets
+from etui.notebooks import InNotebooks
 from etui.transfer import EXACT, Transfer
 
 KEPT = {
@@ -67,7 +68,7 @@ def _said(entry: Entry) -> str:
 
 
 @dataclass(slots=True)
-class Report:
+class Report(InNotebooks):
     """The accounting of one load or conversion.
 
     Attributes:
@@ -169,12 +170,6 @@ class Report:
             said = [transfer.formula] if transfer.formula else []
             said += [f"within {transfer.bound:.1e}"] if transfer.bound is not None else []
             yield f"  ~ {kind} {subjects[0]}{more}: {transfer.kind}" + (f" ({'; '.join(said)})" if said else "")
-
-    def _repr_html_(self) -> str:
-        """For notebooks."""
-        from etui.viewing.notebook import html_of
-
-        return html_of(self)
 
     def __str__(self) -> str:
         return "\n".join(self.lines())

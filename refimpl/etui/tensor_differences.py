@@ -10,7 +10,7 @@ import numpy as np
 
 from etui import dtypes
 from etui.containers.encodings import FLOATS
-from etui.containers.tensors import Array
+from etui.containers.pieces import Array
 
 # Elements compared at a time: bounds the memory of the float64 copies.
 _SLICE = 1 << 20

@@ -16,8 +16,9 @@ from etui.containers import manifest as manifest_container
 from etui.containers.data_parts import DataParts
 from etui.containers.data_writer import Progress
 from etui.containers.manifest import Manifest
+from etui.containers.pieces import Stored
 from etui.containers.plain_spans import Run, Spans
-from etui.containers.tensors import Stored, Tensor
+from etui.containers.tensors import Tensor
 from etui.containers.weights import Weights
 from etui.errors import EtuiError, RejectError, error, without_secrets
 from etui.garbage import no_garbage

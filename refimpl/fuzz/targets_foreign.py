@@ -25,6 +25,7 @@ from etui.bridges.tensorflow.object_graph import read_object_graph
 from etui.bridges.tensorflow.saved_model import bridge as saved_model
 from etui.bridges.tfjs import graph as tfjs_graph
 from etui.bridges.tfjs import layers as tfjs_layers
+from etui.bridges.tfjs import weights as tfjs_weights
 from etui.errors import EtuiError, IntegrityError, error
 from etui.limits import DEFAULT_LIMITS
 from etui.model import Model
@@ -154,9 +155,12 @@ def saved_model_folder(data: bytes) -> None:
 
 
 def tfjs(data: bytes) -> None:
-    """A model of TensorFlow.js of either kind, with its groups of weights."""
+    """A model of TensorFlow.js of either kind, with its groups of weights, or weights alone."""
     with _folder() as folder:
         written(parted(data), folder)
+        if tfjs_weights.recognises(folder):
+            _bridged(tfjs_weights, folder, "again")
+            return
         path = folder / "model.json"
         _bridged(tfjs_graph if tfjs_graph.recognises(path) else tfjs_layers, path, "again")
 
@@ -268,5 +272,10 @@ TARGETS = (
     Target("bundle", bundle, lambda: seeds.sets("tf-checkpoint"), "files"),
     Target("objects", objects, seeds.object_graphs),
     Target("saved-model", saved_model_folder, lambda: seeds.sets("tf-savedmodel"), "files"),
-    Target("tfjs", tfjs, lambda: chain(seeds.sets("tfjs-layers", "tfjs-graph"), seeds.tfjs_models()), "files"),
+    Target(
+        "tfjs",
+        tfjs,
+        lambda: chain(seeds.sets("tfjs-layers", "tfjs-graph", "tfjs-weights"), seeds.tfjs_models()),
+        "files",
+    ),
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from etui import errors
-from etui.error_codes import ERROR_CODES
+from etui.error_codes import ERROR_CODES, TABLES
 
 SPEC = (Path(__file__).parents[2] / "SPEC.md").read_text(encoding="utf-8")
 CLASSES = {"malformed", "invalid", "unsupported", "limit", "integrity", "unsafe"}
@@ -71,6 +71,13 @@ def test_codes_without_a_clause_are_of_the_library() -> None:
     own = {code for code, entry in ERROR_CODES.items() if entry.clause is None}
     assert own
     assert own == {code for code, entry in ERROR_CODES.items() if entry.error_class in LIBRARY_CLASSES}
+
+
+@pytest.mark.library
+def test_a_code_stands_in_one_table() -> None:
+    """No table says of a code of another one what else it means."""
+    assert len(TABLES) > 1
+    assert len(ERROR_CODES) == sum(len(table) for table in TABLES)
 
 
 @pytest.mark.library

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,12 +12,15 @@ from etui import __version__, dtypes
 from etui.artifact import open_model, save_model
 from etui.bridges import Bridge
 from etui.canonical import json, msgpack
+from etui.canonical.values import AssetRef, ModuleRef, OutputRef, StoredTensor, references
 from etui.containers import manifest
+from etui.containers.config import Config
 from etui.containers.data_parts import DataPart, DataParts
 from etui.containers.documents import DOCUMENTS
 from etui.containers.tensors import Tensor
+from etui.contents import contents
 from etui.core.check import check as check_core
-from etui.errors import error
+from etui.errors import error, shown
 from etui.limits import DEFAULT_LIMITS
 from etui.model import Model
 from etui.storage import open_artifact
@@ -173,7 +176,8 @@ def _check_document(kind: str, data: bytes) -> None:
     if len(data) > DEFAULT_LIMITS.document_bytes:
         raise error("limit-document", where=kind, found=f"{len(data)} bytes")
     if kind == "manifest":
-        manifest.decode(data)
+        listed = manifest.decode(data)
+        _check_own({f"{MANIFEST} at metadata": listed.metadata}, None, listed.parts.keys())
         return
     if kind in reference_series.DOCUMENTS:
         reference_series.check_document(kind, data)
@@ -186,7 +190,30 @@ def _check_document(kind: str, data: bytes) -> None:
         container, _ = document.decode(data, parts)
     model = Model()
     setattr(model, document.role, container)
+    _check_own(dict(contents(model)), model.config)
     check_core(model)
+
+
+def _check_own(found: Mapping[str, Any], config: Config | None, listed: Collection[str] | None = None) -> None:
+    """Refuse references to what only the document itself could have (V-10, C-13).
+
+    Args:
+        found: place -> value.
+        config: whose modules they are about, if they stand in one.
+        listed: the parts of the manifest, if they stand in one.
+
+    Raises:
+        RejectError: ``reference-missing``.
+    """
+    modules = None if config is None else {path for path, _ in config.walk()}
+    for place, value in found.items():
+        for one in references(value):
+            # Decoding a config has looked at its outputs, and decoding a state at its tensors.
+            foreign = isinstance(one, StoredTensor) or (config is None and isinstance(one, OutputRef))
+            unknown = modules is not None and isinstance(one, ModuleRef) and one.path not in modules
+            unlisted = listed is not None and isinstance(one, AssetRef) and one.part not in listed
+            if foreign or unknown or unlisted:
+                raise error("reference-missing", where=place, found=shown(one))
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from etui import dtypes
-from etui.containers.tensors import Array, Tensor
+from etui.containers.pieces import Array
+from etui.containers.tensors import Tensor
 from etui.storage import Location
 
 Json = Any

@@ -31,6 +31,8 @@ class Config:
         params: place and path of each variable that a module owns.
         opaque: whether a module of the kind is there, the root included.
         core: place and tree of the modules of the core vocabulary.
+        ops: of the modules below the root that have one, by path.
+        calls: place, path of the module, and arguments by name of each call.
         count: of the modules.
     """
 
@@ -39,6 +41,8 @@ class Config:
     params: list[tuple[str, str]] = field(default_factory=list)
     opaque: bool = False
     core: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    ops: dict[str, str] = field(default_factory=dict)
+    calls: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     count: int = 0
 
 
@@ -52,6 +56,11 @@ def read(form: Form, tree: dict[str, Any]) -> Config:
     config = Config()
     _read_module(form, config, tree["model"], pointer(form.part, "model"), ())
     _check_shared(form, config)
+    targets = {path: target for _, path, target in config.shared}
+    for at, path, kwargs in config.calls:
+        op = config.ops[targets.get(path, path)]
+        if op.startswith("core:"):
+            core_modules.check_call(form, op, kwargs, at)
     return config
 
 
@@ -82,12 +91,16 @@ def _read_module(form: Form, config: Config, tree: Any, at: str, path: tuple[str
         config.shared.append((at, "/".join(own), form.text(tree["target"], pointer(at, "target"))))
         return
     form.op(tree["op"], pointer(at, "op"))
+    config.ops["/".join(own)] = tree["op"]
     _check_facts(form, config, tree, at)
     _check_siblings(form, tree, at)
     for index, module in enumerate(tree.get("modules", ())):
         _read_module(form, config, module, pointer(at, "modules", index), own)
     if kind == "graph":
         check_graph(form, tree["graph"], pointer(at, "graph"), [module["name"] for module in tree.get("modules", ())])
+        for index, call in enumerate(tree["graph"]["calls"]):
+            place = pointer(at, "graph", "calls", index, "kwargs")
+            config.calls.append((place, "/".join((*own, call["module"])), call["kwargs"]))
     if tree["op"].startswith("core:"):
         core_modules.check(form, tree, at)
         config.core.append((at, tree))

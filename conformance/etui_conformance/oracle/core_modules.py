@@ -29,6 +29,22 @@ def check(form: Form, module: Mapping[str, Any], at: str) -> None:
         form.refuse(pointer(at, "params"), f"{sorted(given)}, not {sorted(expected)}", "core-params")
 
 
+def check_call(form: Form, op: str, kwargs: Mapping[str, Any], at: str) -> None:
+    """Refuse arguments that the op of a call does not have, and flags that are none (CV-31).
+
+    Raises:
+        Refusal: `core-call`.
+    """
+    known = {"mask": {}, "training": {"type": "boolean"}} | vocabulary()["ops"][op.removeprefix("core:")].get(
+        "call", {}
+    )
+    for name, value in kwargs.items():
+        if name not in known:
+            form.refuse(pointer(at, name), f"not among {sorted(known)}", "core-call")
+        if known[name].get("type") == "boolean" and not (value is None or isinstance(value, bool)):
+            form.refuse(pointer(at, name), "no flag", "core-call")
+
+
 def _op(module: Mapping[str, Any], at: str) -> Mapping[str, Any]:
     name = module["op"].removeprefix("core:")
     if name not in vocabulary()["ops"]:

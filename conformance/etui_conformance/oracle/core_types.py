@@ -13,6 +13,7 @@ from etui_conformance.oracle.schema_files import vocabulary
 Holds = Callable[[Any], bool]
 CLASSES = ("activations", "initializers", "regularizers", "constraints", "losses", "metrics", "schedules")
 PRECISIONS = ("bfloat16", "float16", "float32", "float64")
+INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 BY_ROLE = ("initializers", "regularizers", "constraints")
 
 
@@ -184,6 +185,8 @@ _DEFS: dict[str, Holds] = {
     "index": _list(_index),
     "sections": _either(_size, _list(_natural, 1)),
     "dtype": _among(*dtypes.DTYPES),
+    "float_dtype": _among(*PRECISIONS),
+    "number_dtype": _among(*PRECISIONS, *INTEGERS),
     "seed": _either(_null, _integer, _string),
     "activation": _activation,
     "precision": _precision,

@@ -88,11 +88,13 @@ def check_document(kind: str, data: bytes) -> None:
         KeyError: there is no such kind.
     """
     if kind == "manifest":
-        _check_foreign(manifest.read(data).references)
+        listed = manifest.read(data)
+        _check_foreign(listed.references)
+        _check_assets(listed.references, listed)
         return
     document = read_document(KINDS[kind], data)
-    if KINDS[kind].index != "tensors":
-        _check_foreign(document.form.references)
+    own = KINDS[kind].index == "tensors"
+    _check_foreign([one for one in document.form.references if not (own and one[1] == "$stored")])
     if document.config is not None:
         _check_modules(document.form.references, document.config)
 
@@ -237,9 +239,7 @@ class Artifact:
         self._check_chunk_parts()
         read_config = self.documents["config"].config if "config" in self.documents else None
         _check_modules(found, read_config or config.Config())
-        for at, tag, name in found:
-            if tag == "$asset" and self.manifest.parts.get(name, {}).get("role") != "asset":
-                raise Refusal("reference-missing", at, f"no asset {name!r}")
+        _check_assets(found, self.manifest)
         if "weights" in self.documents:
             self._check_variables(found, read_config)
 
@@ -367,6 +367,12 @@ def _check_modules(references: Sequence[tuple[str, str, Any]], read_config: conf
     for at, tag, path in references:
         if tag == "$module" and path not in read_config.kinds:
             raise Refusal("reference-missing", at, f"no module {path!r}")
+
+
+def _check_assets(references: Sequence[tuple[str, str, Any]], listed: Manifest) -> None:
+    for at, tag, name in references:
+        if tag == "$asset" and listed.parts.get(name, {}).get("role") != "asset":
+            raise Refusal("reference-missing", at, f"no asset {name!r}")
 
 
 def _check_chunk(chunk: Chunk, dtype: str, headers: Mapping[str, Mapping[str, safetensors.Entry]]) -> None:

@@ -26,7 +26,7 @@ PARTS = {
 }
 """What a format may carry, and what that is."""
 
-_OF_KERAS = ("etui.bridges.keras.", "etui.bridges.tensorflow.", "etui.bridges.tfjs.")
+_OF_KERAS = ("etui.bridges.keras.", "etui.bridges.tensorflow.", "etui.bridges.tfjs.layers", "etui.bridges.tfjs.graph")
 
 
 class Translator(Protocol):
@@ -253,6 +253,17 @@ FORMATS = (
         (),
         "weights by name, the graph as a program, signature and metadata",
         "the same: the graph with the model's weights, quantized where they are as they were",
+        folder=True,
+        read_parts=frozenset({"weights", "graphs"}),
+        write_parts=frozenset({"weights", "graphs"}),
+    ),
+    Bridge(
+        "tfjs-weights",
+        "TensorFlow.js weights manifest",
+        "etui.bridges.tfjs.weights",
+        (),
+        "weights by name, widened where they are quantized; a graph beside them as a program, the manifest",
+        "weights by name; as they were, and quantized where they were, while the manifest is current",
         folder=True,
         read_parts=frozenset({"weights", "graphs"}),
         write_parts=frozenset({"weights", "graphs"}),

@@ -31,11 +31,14 @@ from etui.checkpoints.snapshot import Snapshots
 from etui.containers.data_writer import Progress
 from etui.errors import error
 from etui.model import Model
+from etui.moment import Moment
 from etui.shortage import shortage
 from etui.storage.objects import step_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from etui.bridges.keras.live.moments import Moments
 
 StrPath = str | os.PathLike[str]
 Result = TypeVar("Result")
@@ -74,6 +77,7 @@ class AsyncSaver:
         self._target = target
         self._path = os.fspath(target) if isinstance(target, str | os.PathLike) else None
         self._snapshots = Snapshots()
+        self._moments: Moments | None = None
         self._writing: _Writing[Any] | None = None
         self._last: Any = None
         self._closed = False
@@ -123,8 +127,7 @@ class AsyncSaver:
                 raise error("save-async-closed", where=self._where(step))
             write = self._write(step, metrics=metrics, replace=replace, shard_size=shard_size, progress=progress)
             self._settle()
-            snapshot = self._snapshots.take(_neutral(model))
-            writing = _Writing(partial(write, snapshot), self._where(step))
+            writing = _Writing(self._snapshot(model, self._where(step)), write, self._where(step))
             self._writing = writing
             _PENDING.add(writing)
             try:
@@ -222,6 +225,18 @@ class AsyncSaver:
         place = self._path or str(getattr(self._target, "location", type(self._target).__name__))
         return place if step is None else f"{place}, step {step}"
 
+    def _snapshot(self, model: Any, where: str) -> Callable[[], Model]:
+        """What gives the model as it is now."""
+        if not isinstance(model, Model | Moment):
+            if self._moments is None:
+                from etui.bridges.keras.live.moments import Moments
+
+                self._moments = Moments("everything")
+            model = self._moments.of(model, where, {}, {})
+        if isinstance(model, Moment):
+            return partial(model.model, self._snapshots.take(model.changing()))
+        return partial(_same, self._snapshots.take(model))
+
     def _write(self, step: SupportsIndex | None, **options: Any) -> Callable[[Model], Any]:
         """What writes a snapshot; its time is that of the snapshot."""
         if self._path is None:
@@ -243,13 +258,8 @@ def _to_path(path: str, options: dict[str, Any], model: Model) -> str:
     return save_model(model, path, **options)
 
 
-def _neutral(model: Any) -> Model:
-    """The model itself, or what a live one of Keras is."""
-    if isinstance(model, Model):
-        return model
-    from etui import keras
-
-    return keras.capture(model)
+def _same(model: Model) -> Model:
+    return model
 
 
 class _Writing(threading.Thread, Generic[Result]):
@@ -260,11 +270,12 @@ class _Writing(threading.Thread, Generic[Result]):
         fault: what it raised.
     """
 
-    def __init__(self, write: Callable[[], Result], where: str) -> None:
+    def __init__(self, make: Callable[[], Model], write: Callable[[Model], Result], where: str) -> None:
         super().__init__(name=f"etui-save {where}", daemon=False)
         self.result: Result | None = None
         self.fault: BaseException | None = None
-        self._write: Callable[[], Result] | None = write
+        self._make: Callable[[], Model] | None = make
+        self._write = write
         self._where = where
         self._launched = self._dropped = False
         self._claim, self._telling = threading.Lock(), threading.Lock()
@@ -278,25 +289,27 @@ class _Writing(threading.Thread, Generic[Result]):
         """Have a thread that was not launched do nothing; false if it is at work already."""
         if not self._claim.acquire(blocking=False):
             return False
-        self._write = None
+        self._make = None
         return True
 
     def run(self) -> None:
         """Write, and let go of the snapshot."""
         if not self._claim.acquire(blocking=False):
             return
-        write, self._write = self._write, None
-        assert write is not None  # noqa: S101  it was not canceled
         try:
-            self.result = write()
+            self.result = self._write(self._made())
         except BaseException as fault:  # noqa: BLE001  it is raised where the program can catch it
             fault.add_note(f"in the background save of {self._where}")
             _let_go(fault)
             self.fault = fault
-        del write
         with self._telling:
             if self._dropped:
                 self.tell()
+
+    def _made(self) -> Model:
+        make, self._make = self._make, None
+        assert make is not None  # noqa: S101  it was not canceled
+        return make()
 
     def end(self) -> None:
         """Wait for the end."""

@@ -22,7 +22,7 @@ from etui import digest
 from etui.checkpoints.layouts import MOST_PIECES, Layout
 from etui.containers.data_parts import check_bools
 from etui.containers.data_writer import Item, in_place
-from etui.containers.tensors import Held, Lazy, Stored, raw_bytes
+from etui.containers.pieces import Held, Lazy, Stored, raw_bytes
 from etui.errors import error
 from etui.storage.base import Buffer
 from etui.storage.digesting import JOB_BYTES, thread_count

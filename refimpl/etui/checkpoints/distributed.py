@@ -21,10 +21,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from etui import digest, dtypes
-from etui.checkpoints.places import FolderPlace, Place, Written, WrittenPart, place_of
+from etui.checkpoints.places import FolderPlace, Place, Written, WrittenPart
+from etui.checkpoints.series_place import place_of
 from etui.containers.cover import check_cover
 from etui.containers.data_writer import DataPlan, Item, Progress, plan_data, write_data
-from etui.containers.tensors import Array, Lazy, Piece, Tensor
+from etui.containers.pieces import Array, Lazy, Piece
+from etui.containers.tensors import Tensor
 from etui.errors import error, shown
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.model import Model

@@ -14,6 +14,7 @@ from etui.bridges.keras.live import save as live_save
 from etui.bridges.keras.live import weights as live_weights
 from etui.bridges.keras.live.checkpoint import BATCH, EPOCH, FitCallback, Resumed, check_frequency
 from etui.bridges.keras.live.match import Matching
+from etui.bridges.keras.live.moments import Moments
 from etui.checkpoints.asynchronous import AsyncSaver
 from etui.checkpoints.preemption import Preemption
 from etui.checkpoints.retention import Retention
@@ -80,6 +81,7 @@ class SeriesCheckpoint(FitCallback):
         self.async_safe = save_freq == EPOCH and preemption is None
         self._user = user
         self._saver = AsyncSaver(self.series) if asynchronous else None
+        self._moments = Moments(include)
         self._preemption = preemption
         self._epoch = self._before = self._batches = self._since = 0
         # Of the epoch in whose middle the run was resumed: its number, and the batches that were trained on then.
@@ -187,17 +189,14 @@ class SeriesCheckpoint(FitCallback):
     def _save(self, counters: dict[str, int], logs: Mapping[str, Any]) -> None:
         if self._last == self.step:
             return  # a request came after a save at the same step
-        captured = live_save.captured(
-            self.model,
-            f"{self.series.location}, step {self.step}",
-            include=self.include,
-            counters={**counters, STEP: self.step},
-            user={} if self._user is None else self._user(),
-            strict=True,
-            report=Report(),
-        )
-        target: Any = self.series if self._saver is None else self._saver
-        target.save(captured, self.step, metrics=_metrics(logs))
+        where = f"{self.series.location}, step {self.step}"
+        told: dict[str, Any] = {"counters": {**counters, STEP: self.step}, "user": self._user() if self._user else {}}
+        if self._saver is None:
+            model = live_save.captured(self.model, where, include=self.include, strict=True, report=Report(), **told)
+            self.series.save(model, self.step, metrics=_metrics(logs))
+        else:
+            moment = self._moments.of(self.model, where, **told)
+            self._saver.save(moment, self.step, metrics=_metrics(logs))
         self._last = self.step
         if self.verbose:
             sys.stdout.write(f"\nepoch {self._epoch + 1}: step {self.step} of {self.series.location}\n")

@@ -7,7 +7,7 @@ from etui.checkpoints.data_objects import OBJECT_BYTES, Known
 from etui.checkpoints.records import Record
 from etui.checkpoints.step_reader import StepReader
 from etui.containers.data_parts import Chunk, DataParts
-from etui.containers.tensors import Stored
+from etui.containers.pieces import Stored
 from etui.errors import RejectError
 from etui.garbage import no_garbage
 from etui.limits import DEFAULT_LIMITS, Limits

@@ -181,12 +181,3 @@ class FolderPlace:
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.__exit__(None, None, None)
-
-
-def place_of(tree: Mapping[str, Any], limits: Limits = DEFAULT_LIMITS) -> Place:
-    """The place that a coordinator's `to_json` describes."""
-    if "folder" in tree:
-        return FolderPlace.from_json(tree, limits)
-    from etui.checkpoints.series_place import SeriesPlace
-
-    return SeriesPlace.from_json(tree, limits)

@@ -30,7 +30,8 @@ from etui.limits import DEFAULT_LIMITS, Limits
 from etui.locating import naming
 from etui.model import Model
 from etui.shortage import shortage
-from etui.storage.objects import ObjectStore, open_store, step_number
+from etui.storage.object_stores import open_store
+from etui.storage.objects import ObjectStore, step_number
 
 if TYPE_CHECKING:
     from etui.checkpoints.garbage import Collected, Pruned

@@ -14,7 +14,7 @@ from etui import artifact
 from etui.checkpoints import layouts, records
 from etui.checkpoints.data_objects import Known
 from etui.checkpoints.known import known_of
-from etui.checkpoints.places import Plans, Written, WrittenPart
+from etui.checkpoints.places import FolderPlace, Place, Plans, Written, WrittenPart
 from etui.checkpoints.records import Record
 from etui.checkpoints.series import Series
 from etui.checkpoints.step_writer import StepWriter
@@ -23,7 +23,8 @@ from etui.errors import RejectError, error
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.model import Model
 from etui.storage.base import ArtifactWriter
-from etui.storage.objects import ObjectStore, open_store, step_number
+from etui.storage.object_stores import open_store
+from etui.storage.objects import ObjectStore, step_number
 
 
 class SeriesPlace:
@@ -202,3 +203,10 @@ def _latest(store: ObjectStore, limits: Limits) -> Known:
 
 def _nothing(identity: str, layouts: dict[str, str]) -> None:
     """A process that is not the coordinator makes no record."""
+
+
+def place_of(tree: Mapping[str, Any], limits: Limits = DEFAULT_LIMITS) -> Place:
+    """The place that a coordinator's `to_json` describes."""
+    if "folder" in tree:
+        return FolderPlace.from_json(tree, limits)
+    return SeriesPlace.from_json(tree, limits)

@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, is_dataclass, replace
 from functools import partial
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
 from etui import dtypes
-from etui.containers.tensors import Array, Held, Lazy, Piece, Pinned, Stored, Tensor
+from etui.containers.pieces import Array, Held, Lazy, Piece, Pinned, Stored
+from etui.containers.tensors import Tensor
 from etui.containers.weights import Weights
 from etui.garbage import no_garbage
 from etui.model import Blob, Model, Native
@@ -29,6 +30,7 @@ _ALIGNMENT = 64
 # What a thread copies at a time, so that handing it over costs little; and what is copied without.
 _JOB_BYTES = 8 * 1024 * 1024
 _LEAST_BYTES = 256 * 1024
+Value = TypeVar("Value")
 _Copy = tuple[Array, Array]  # target and source
 _CONTAINERS = ("config", "weights", "training", "optimizer", "state", "metadata", "extra")
 
@@ -49,24 +51,26 @@ class Snapshots:
 
     @shortage()
     @no_garbage()
-    def take(self, model: Model) -> Model:
-        """A model that stays as `model` is now, whatever becomes of it, of its variables and of its files.
+    def take(self, value: Value) -> Value:
+        """What stays as a model is now, whatever becomes of it, of its variables and of its files.
 
         Args:
-            model: its tensors are read now, in this thread, but for those that cannot change.
+            value: the model, or what of one may change: tensors and values in maps and lists. Tensors are read now, in
+                this thread, but for those that cannot change.
 
         Raises:
             StorageError: ``out-of-memory``; a file that the model was opened from cannot be read.
             InvalidError, UsageError: a tensor is not what was promised of it.
         """
         apart = _Apart()
-        made = apart.model(model)
+        made: Any = apart.model(value) if isinstance(value, Model) else apart.value(value)
         self._provide(sum(_room(piece) for tensor, _ in apart.tensors for piece in tensor.pieces))
         with _Copying(self._memory) as copying:
             for tensor, own in apart.tensors:
                 sources = [copying.source(tensor.dtype, piece) for piece in tensor.pieces]
                 own.pieces = tuple(map(_moved, tensor.pieces, sources))
-        return made
+        found: Value = made
+        return found
 
     def release(self) -> None:
         """Give the memory back; the last snapshot keeps what it uses of it."""

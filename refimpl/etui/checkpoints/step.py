@@ -11,6 +11,7 @@ from etui.checkpoints.exporting import export_parts
 from etui.checkpoints.records import Record
 from etui.checkpoints.step_reader import StepReader
 from etui.model import Model
+from etui.notebooks import InNotebooks
 from etui.shortage import shortage
 from etui.storage import create_artifact
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Step(InNotebooks):
     """A step of a series. Two are equal if they have the same number, identity and time.
 
     Attributes:
@@ -76,12 +77,6 @@ class Step:
         """
         record = Record(self.number, self.identity, self.layouts, self.metrics, self.time)
         return StepReader(self.series.store, record, self.series.limits)
-
-    def _repr_html_(self) -> str:
-        """For notebooks."""
-        from etui.viewing.notebook import html_of
-
-        return html_of(self)
 
     def export(
         self,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from types import TracebackType
-from typing import Self
 
 from etui import digest
 from etui.checkpoints import layouts
@@ -15,13 +13,14 @@ from etui.containers.manifest import Manifest, PartEntry
 from etui.errors import error, shown
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.storage.base import ByteSource, Form
+from etui.storage.closing import Closing
 from etui.storage.objects import ObjectStore
 from etui.storage.part_names import MANIFEST, check_part_names
 from etui.storage.reading import missing
 from etui.storage.sources import BytesSource, check_range
 
 
-class StepReader:
+class StepReader(Closing):
     """An `ArtifactReader` of a step.
 
     Args:
@@ -113,14 +112,6 @@ class StepReader:
     def close(self) -> None:
         """Let go of what was looked up; views that were handed out stay valid."""
         self._data.clear()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _data_source(self, name: str, entry: PartEntry) -> _DataSource:
         header = self._object(entry.header_digest or "", entry.header_size or 0, f"{name}, header")

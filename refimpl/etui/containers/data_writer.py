@@ -13,7 +13,8 @@ from etui.containers.cover import Shape
 from etui.containers.data_parts import Chunk, check_bools
 from etui.containers.manifest import SAFETENSORS, PartEntry
 from etui.containers.marks import mark, replaced
-from etui.containers.tensors import Array, Held, Lazy, Piece, Source, Stored, Tensor, raw_bytes
+from etui.containers.pieces import Array, Held, Lazy, Piece, Source, Stored, raw_bytes
+from etui.containers.tensors import Tensor
 from etui.errors import error
 from etui.garbage import no_garbage
 from etui.limits import DEFAULT_LIMITS, Limits

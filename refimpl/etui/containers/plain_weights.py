@@ -20,8 +20,9 @@ from etui.canonical import json
 from etui.canonical.numbers import MAX_INTEGER
 from etui.containers.cover import Shape
 from etui.containers.data_parts import Chunk, DataParts
+from etui.containers.pieces import Piece, Stored
 from etui.containers.plain_spans import Spans
-from etui.containers.tensors import Piece, Stored, Tensor
+from etui.containers.tensors import Tensor
 from etui.containers.variable import Variable
 from etui.errors import EtuiError
 from etui.garbage import no_garbage

@@ -10,7 +10,8 @@ from etui.containers.cover import Shape, check_cover
 from etui.containers.data_parts import Chunk, DataParts
 from etui.containers.encodings import Spec, check_components
 from etui.containers.fields import Context, Json
-from etui.containers.tensors import Piece, Stored, Tensor
+from etui.containers.pieces import Piece, Stored
+from etui.containers.tensors import Tensor
 from etui.errors import error
 
 _WHOLE = frozenset({"part", "tensor", "digest"})

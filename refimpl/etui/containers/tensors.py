@@ -7,154 +7,23 @@ logical array; a plain tensor that lies in one chunk is handed out without a cop
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from etui import digest, dtypes
+from etui import dtypes
 from etui.containers.cover import Shape, check_cover
-from etui.containers.data_parts import Chunk, DataParts
 from etui.containers.encodings import ENCODINGS, Spec, check_components, split
+from etui.containers.pieces import Array, Held, Lazy, Piece, Stored, canonical, readonly
 from etui.errors import error, shown
+from etui.notebooks import InNotebooks
 from etui.shortage import shortage
-
-Array = npt.NDArray[Any]
 
 # Shared by most tensors: of a hundred thousand empty maps, collecting garbage takes longer than opening.
 _NOTHING: Mapping[str, Any] = {}
 
 
-def raw_bytes(array: Array) -> memoryview:
-    """The bytes of a C-contiguous array; ml_dtypes' arrays have no buffer format of their own."""
-    return array.reshape(-1).view(np.uint8).data
-
-
-class Source(Protocol):
-    """Where the elements of one piece are."""
-
-    def check(self) -> None:
-        """Check that the piece has the size that is said of it, without its elements."""
-
-    def array(self, *, verify: bool = False) -> Array:
-        """The piece as a read-only, C-contiguous, little-endian array of the tensor's dtype."""
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A piece in memory."""
-
-    values: Array
-
-    def check(self) -> None:
-        """Nothing to check: the array has its size."""
-
-    def array(self, *, verify: bool = False) -> Array:  # noqa: ARG002  there is nothing to verify
-        """The array itself."""
-        return self.values
-
-
-@dataclass(frozen=True, slots=True)
-class Lazy:
-    """A piece that a callable makes whenever it is asked for; it is never kept.
-
-    Attributes:
-        dtype, shape: promised of what the callable gives.
-        load: the callable.
-        fixed: whether it gives the same elements each time, as one that reads an open file does.
-        view: gives them where they are, if that can be had without a copy: with any strides, in memory of others.
-        constant: whether nothing ever changes what `view` gave.
-    """
-
-    dtype: str
-    shape: Shape
-    load: Callable[[], Array]
-    fixed: bool = False
-    view: Callable[[], Array] | None = None
-    constant: bool = False
-
-    def check(self) -> None:
-        """Nothing to check: who made the tensor said its size."""
-
-    def array(self, *, verify: bool = False) -> Array:  # noqa: ARG002  there is nothing to verify
-        """What the callable gives, checked against the promised dtype and shape."""
-        return self._promised(_readonly(_canonical(self.load())))
-
-    def look(self) -> Array:
-        """The elements as they are now, to be copied at once unless they are constant: read-only, with any strides."""
-        return self._promised(_readonly(np.asarray((self.view or self.load)())))
-
-    def _promised(self, array: Array) -> Array:
-        if array.shape != self.shape or dtypes.of_array(array).name != self.dtype:
-            raise error(
-                "tensor-promise",
-                found=f"{array.dtype}{list(array.shape)}, and {self.dtype}{list(self.shape)} was promised",
-            )
-        return array
-
-
-@dataclass(slots=True)
-class Stored:
-    """A piece in a data part."""
-
-    parts: DataParts
-    chunk: Chunk
-    dtype: str
-    shape: Shape
-
-    @property
-    def place(self) -> str:
-        """Where the bytes are, for messages."""
-        return f"{self.chunk.part}, tensor {shown(self.chunk.tensor)}"
-
-    def check(self) -> None:
-        """Check that the data part has the chunk with its dtype and shape."""
-        self.parts.locate(self.chunk, self.dtype, self.shape)
-
-    def array(self, *, verify: bool = False) -> Array:
-        """The chunk's bytes as an array, without a copy; its digest is checked at the first read."""
-        view = self.parts.fetch(self.chunk, self.dtype, self.shape, verify=verify)
-        return np.frombuffer(view, dtypes.by_name(self.dtype, "").numpy).reshape(self.shape)
-
-    def pinned(self) -> Pinned:
-        """The same piece, which stays valid when the artifact is closed; its bytes are not touched."""
-        view = self.parts.view(self.chunk, self.dtype, self.shape)
-        return Pinned(self.parts, self.chunk, self.dtype, self.shape, view)
-
-
-@dataclass(slots=True)
-class Pinned(Stored):
-    """A piece in a data part, with a view of its bytes."""
-
-    bytes: memoryview
-
-    def check(self) -> None:
-        """Nothing to check: it was looked up when the view was made."""
-
-    def array(self, *, verify: bool = False) -> Array:
-        """The chunk's bytes as an array, without a copy; who writes them checks the digest anyway."""
-        found = digest.of(self.bytes, self.chunk.digest.partition(":")[0]) if verify else self.chunk.digest
-        if found != self.chunk.digest:
-            raise error("digest-mismatch", where=self.place, found=f"{found}, not {self.chunk.digest}")
-        return np.frombuffer(self.bytes, dtypes.by_name(self.dtype, "").numpy).reshape(self.shape)
-
-
-class Piece(NamedTuple):
-    """A box of a plain tensor: `offset` is `None` where the piece is the whole tensor."""
-
-    offset: Shape | None
-    shape: Shape
-    source: Source
-
-    def digest(self) -> str:
-        """The digest of the elements' bytes; nothing is read where a document has it."""
-        if isinstance(self.source, Stored):
-            return self.source.chunk.digest
-        return digest.of(raw_bytes(self.source.array()))
-
-
-class Tensor:
+class Tensor(InNotebooks):
     """A tensor of an artifact: not to be changed, and lazy where its data lies in a file.
 
     Attributes:
@@ -199,14 +68,14 @@ class Tensor:
                 a lone surrogate.
             UsageError: ``tensor-promise``, the array shows another dtype than `dtype`.
         """
-        array = _canonical(_as_array(array))
+        array = canonical(_as_array(array))
         name = _dtype_name(array, dtype)
         try:
             encoded = split(name, array)
         except UnicodeEncodeError as fault:
             raise error("encoding-content", found=str(fault)) from fault
         if encoded is None:
-            return cls(name, array.shape, pieces=(Piece(None, array.shape, Held(_readonly(array))),))
+            return cls(name, array.shape, pieces=(Piece(None, array.shape, Held(readonly(array))),))
         encoding, components = encoded
         parts = {key: cls.of(part) for key, part in components.items()}
         return cls(name, array.shape, encoding=encoding, components=parts)
@@ -313,7 +182,7 @@ class Tensor:
             arrays = {name: part.numpy(verify=verify) for name, part in self.components.items()}
             try:
                 with shortage():
-                    return _readonly(ENCODINGS[self.encoding].join(self.dtype, self.shape, arrays))
+                    return readonly(ENCODINGS[self.encoding].join(self.dtype, self.shape, arrays))
             except ValueError as fault:  # UnicodeDecodeError included
                 raise error("encoding-content", where=self.place, found=str(fault)) from fault
         if len(self.pieces) == 1:
@@ -333,7 +202,7 @@ class Tensor:
         if self.encoding == "complex":
             parts = {"parts": self.components["parts"].read((*slices, slice(0, 2)))}
             extents = tuple(part.stop - part.start for part in slices)
-            return _readonly(ENCODINGS["complex"].join(self.dtype, extents, parts))
+            return readonly(ENCODINGS["complex"].join(self.dtype, extents, parts))
         if self.encoding is not None or len(self.pieces) == 1:
             array = self.numpy()
             return array[slices] if slices else array  # numpy would take the element out of a scalar
@@ -355,7 +224,7 @@ class Tensor:
         result = np.empty([part.stop - part.start for part in box], dtypes.by_name(self.dtype, "").numpy)
         for source, inside_box, target_box in meeting:
             result[target_box] = source.array(verify=verify)[inside_box]
-        return _readonly(result)
+        return readonly(result)
 
     def physical(self, name: str) -> Iterator[tuple[str, Tensor]]:
         """The plain tensors that hold this one, with the names of W-11 for their single chunk."""
@@ -364,12 +233,6 @@ class Tensor:
             return
         for key, part in sorted(self.components.items()):
             yield from part.physical(f"{name}#{key}")
-
-    def _repr_html_(self) -> str:
-        """For notebooks."""
-        from etui.viewing.notebook import html_of
-
-        return html_of(self)
 
     def __repr__(self) -> str:
         return f"Tensor({self.dtype}{list(self.shape)}{', ' + self.encoding if self.encoding else ''})"
@@ -405,19 +268,6 @@ def _dtype_name(array: Array, promised: str | None) -> str:
     if promised not in {None, name}:
         raise error("tensor-promise", found=f"an array of {name}, and {promised} was promised")
     return name
-
-
-def _canonical(array: Array) -> Array:
-    """C order and little-endian, without a copy where it is so already; a 0-d array stays 0-d."""
-    if array.dtype.byteorder == ">":
-        array = array.astype(array.dtype.newbyteorder("<"))
-    return np.asarray(array, order="C")
-
-
-def _readonly(array: Array) -> Array:
-    view = array.view()
-    view.flags.writeable = False
-    return view
 
 
 def _check_box(box: Sequence[slice], shape: Shape) -> tuple[slice, ...]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from etui.containers.cover import Shape
-from etui.containers.tensors import Array, Tensor
+from etui.containers.pieces import Array
+from etui.containers.tensors import Tensor
+from etui.notebooks import InNotebooks
 
 
 @dataclass(slots=True)
-class Variable:
+class Variable(InNotebooks):
     """A named tensor of a model.
 
     Attributes:
@@ -35,9 +37,3 @@ class Variable:
     def numpy(self) -> Array:
         """The elements; see `Tensor.numpy`."""
         return self.tensor.numpy()
-
-    def _repr_html_(self) -> str:
-        """For notebooks."""
-        from etui.viewing.notebook import html_of
-
-        return html_of(self)

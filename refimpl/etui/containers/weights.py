@@ -18,6 +18,7 @@ from etui.containers.tensors import Tensor
 from etui.containers.variable import Variable
 from etui.errors import error, shown
 from etui.limits import DEFAULT_LIMITS, Limits
+from etui.notebooks import InNotebooks
 
 __all__ = ["DOCUMENT", "Variable", "Weights", "decode", "decode_bytes", "encode", "encode_bytes", "tensors"]
 
@@ -27,7 +28,7 @@ _MAKING = RLock()
 
 
 @dataclass(slots=True)
-class Weights(Mapping[str, Variable]):
+class Weights(Mapping[str, Variable], InNotebooks):
     """The variables of a model by path, in the model's own order.
 
     `weights[path]` follows aliases; iteration and `len` count variables, not aliases.
@@ -103,12 +104,6 @@ class Weights(Mapping[str, Variable]):
     def __getitem__(self, path: str) -> Variable:
         own, plain = self.resolve(path), self._plain
         return self.variables[own] if plain is None else plain[own]
-
-    def _repr_html_(self) -> str:
-        """For notebooks."""
-        from etui.viewing.notebook import html_of
-
-        return html_of(self)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.variables if self._plain is None else self._plain.paths())

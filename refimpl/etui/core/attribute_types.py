@@ -11,6 +11,7 @@ from etui.core.vocabulary import NAMESPACE, Attr, objects
 from etui.errors import shown
 
 FLOAT_DTYPES = ("bfloat16", "float16", "float32", "float64")
+NUMBER_DTYPES = (*FLOAT_DTYPES, *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 PRECISION = ("compute_dtype", "variable_dtype")
 PADDINGS = ("valid", "same", "causal")
 INDEX_WORDS = ("newaxis", "...")
@@ -37,10 +38,10 @@ def fault(attrs: Mapping[str, Attr], given: Mapping[str, Any]) -> str:
 
 def fits(attr: Attr, value: Any) -> bool:
     """Whether a value is of the type of an attribute."""
-    if attr.choices:
-        return any(equal(value, choice) for choice in attr.choices)
     if value is None and attr.nullable:
         return True
+    if attr.choices:
+        return any(equal(value, choice) for choice in attr.choices)
     if attr.type == "integer":
         return _integer(value) if attr.minimum is None else _size(value, attr.minimum)
     if attr.type in ("by_role", "object_or_null"):
@@ -167,6 +168,8 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
     "sections": lambda value: _size(value, 1) or _list_of(_size, 1)(value),
     "thresholds": _or_null(lambda value: _number(value) or _list_of(_number)(value)),
     "dtype": lambda value: _string(value) and value in dtypes.DTYPES,
+    "float_dtype": lambda value: _string(value) and value in FLOAT_DTYPES,
+    "number_dtype": lambda value: _string(value) and value in NUMBER_DTYPES,
     "seed": lambda value: value is None or _integer(value) or _string(value),
     "activation": _activation,
     "precision": _precision,

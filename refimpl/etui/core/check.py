@@ -10,7 +10,7 @@ from etui.canonical.value_types import inner_values
 from etui.canonical.values import ObjectValue
 from etui.containers import config as config_container
 from etui.containers import optimizer as optimizer_container
-from etui.containers.config import Module
+from etui.containers.config import Config, Graph, Module
 from etui.containers.optimizer import Optimizer
 from etui.containers.weights import Weights
 from etui.contents import contents
@@ -22,6 +22,7 @@ from etui.model import Model
 
 _GRAPH = "core:graph"
 _SEQUENTIAL = "core:sequential"
+_NULL = type(None)
 _FACTORS = re.compile(r"[*/]")
 
 
@@ -30,12 +31,15 @@ def check(model: Model) -> None:
 
     Raises:
         UnsupportedError: ``op-unknown``, a name that the vocabulary does not define.
-        InvalidError: ``core-attrs``, ``core-modules``, ``core-params`` or ``core-shape`` of a module, ``core-object``
-            or ``core-attrs`` of an object, ``core-optimizer`` of an optimizer.
+        InvalidError: ``core-attrs``, ``core-modules``, ``core-params`` or ``core-shape`` of a module, ``core-call`` of
+            one of its calls, ``core-object`` or ``core-attrs`` of an object, ``core-optimizer`` of an optimizer.
     """
     for path, module in model.config.walk() if model.config is not None else ():
+        where = f"{config_container.DOCUMENT} at {path or 'the model'}"
         if module.op.startswith(NAMESPACE):
-            check_module(module, f"{config_container.DOCUMENT} at {path or 'the model'}", model.weights)
+            check_module(module, where, model.weights)
+        if model.config is not None and module.graph is not None:
+            _check_calls(module, module.graph, model.config, where)
     for path, optimizer in model.optimizer.walk() if model.optimizer is not None else ():
         if optimizer.algorithm.startswith(NAMESPACE):
             _check_optimizer(optimizer, f"{optimizer_container.DOCUMENT} at {path}")
@@ -73,6 +77,30 @@ def check_module(module: Module, where: str, weights: Weights | None = None) -> 
         found = shape_fault(entry, attrs, shapes)
         if found:
             raise error("core-shape", where=where, found=found)
+
+
+def call_fault(op: Op, kwargs: Mapping[str, Any]) -> str:
+    """What is wrong with the names of a call's arguments, and with its flags (CV-31); empty if nothing is."""
+    for name, value in kwargs.items():
+        attr = op.call.get(name)
+        if attr is None and name not in ("training", "mask"):
+            return f"the argument {shown(name)}, which core:{op.name} does not have"
+        if (name == "training" or (attr is not None and attr.type == "boolean")) and type(value) not in (bool, _NULL):
+            return f"{name} = {shown(value)}, which is neither true nor false"
+    return ""
+
+
+def _check_calls(module: Module, graph: Graph, config: Config, where: str) -> None:
+    """Refuse arguments that the ops of called modules do not have; those of another namespace are not looked at."""
+    children = {child.name: child for child in module.modules}
+    for call in graph.calls:
+        called = children[call.module]
+        if called.target is not None:
+            called = config.find(called.target)
+        if vocabulary.is_core(called):
+            found = call_fault(vocabulary.op_of(called), call.kwargs)
+            if found:
+                raise error("core-call", where=f"{where}/graph/calls/{call.id}", found=found)
 
 
 def shape_fault(entry: Op, attrs: Mapping[str, Any], shapes: Mapping[str, Sequence[int]]) -> str:

@@ -15,7 +15,8 @@ from etui.canonical.values import OutputRef
 from etui.containers.config import Graph, Module
 from etui.core import vocabulary
 from etui.core.attribute_types import FLOAT_DTYPES
-from etui.core.flows import Flow, carried, in_order, leaves, marked, nested
+from etui.core.check import call_fault
+from etui.core.flows import Flow, carried, counted, leaves, marked, nested, remasked
 from etui.core.ops.floats import floats_of
 from etui.core.ops.registry import Array, Child, Mask, activation_function, definitions
 from etui.errors import EtuiError, error, shown
@@ -53,6 +54,7 @@ def evaluate(
         of each variable that the ops themselves change to its new value.
 
     Raises:
+        InvalidError: ``core-call``, an argument of a call that its op does not have.
         TransferError: ``core-op``, an op that is not one of the vocabulary.
         UsageError: ``core-input``, an input that is missing or that the model does not have; ``core-evaluate``, tensors
             or arguments that an op cannot take.
@@ -112,9 +114,12 @@ class _Run:
         where = f"{path or 'the model'} ({module.op})"
         if not vocabulary.is_core(module):
             raise error("core-op", where=where, found=shown(module.op))
+        fault = call_fault(vocabulary.op_of(module), kwargs)
+        if fault:
+            raise error("core-call", where=where, found=fault)
         kwargs = dict(kwargs)
         wanted = kwargs.pop("training", None)
-        training = training if wanted is None else bool(wanted)
+        training = training if wanted is None else wanted
         try:
             if module.op in _GRAPHS:
                 return self._nest(module, args, kwargs, path, training)
@@ -123,13 +128,13 @@ class _Run:
             if module.op == _INPUT:
                 raise error("core-input", where=where, found="an input of a graph that its inputs do not list")
             return self._apply(module, args, kwargs, path, training)
-        except EtuiError as fault:
-            if fault.where:
+        except EtuiError as trouble:
+            if trouble.where:
                 raise
-            raise error(fault.code, where=where, found=fault.found, hint=fault.hint) from fault
-        except _MISFITS as fault:
+            raise error(trouble.code, where=where, found=trouble.found, hint=trouble.hint) from trouble
+        except _MISFITS as trouble:
             shapes = [list(flow.value.shape) for flow in leaves(args) if isinstance(flow, Flow)]
-            raise error("core-evaluate", where=where, found=f"inputs of the shapes {shapes}: {fault}") from fault
+            raise error("core-evaluate", where=where, found=f"inputs of the shapes {shapes}: {trouble}") from trouble
 
     @property
     def config(self) -> Any:
@@ -149,29 +154,25 @@ class _Run:
 
     def _nest(self, module: Module, args: list[Any], kwargs: dict[str, Any], path: str, training: bool) -> list[Flow]:
         """A graph that is called as a module, or a sequence of modules without one."""
+        flows = remasked(list(_flows(args)), kwargs.get("mask"))
         if module.graph is None:
             if module.op != "core:sequential":
                 raise error("core-evaluate", found="a graph without its calls")
-            flows = list(_flows(args))
             for child in module.modules:
                 place = f"{path}/{child.name}" if path else child.name
-                flows = self.module(child, flows, {}, place, training)
+                flows = self.module(child, list(flows), {}, place, training)
             return flows
         ends = list(leaves(module.graph.inputs))
-        names = [reference.call for reference in ends]
-        flows = [*_flows(args), *_flows([kwargs[name] for name in names if name in kwargs])]
         if len(flows) != len(ends):
+            names = [reference.call for reference in ends]
             raise error("core-input", found=f"{len(flows)} tensors for the {len(ends)} inputs {names}")
-        if kwargs.get("mask") is not None:
-            masks = [flow.value for flow in _flows(kwargs["mask"])]
-            flows = [Flow(flow.value, mask) for flow, mask in zip(flows, masks, strict=True)]
         results = self.graph(module, dict(zip(ends, flows, strict=True)), path, training)
         return [results[reference] for reference in leaves(module.graph.outputs)]
 
     def _apply(self, module: Module, args: list[Any], kwargs: dict[str, Any], path: str, training: bool) -> list[Flow]:
         """An op by its definition."""
         entry, definition = vocabulary.op_of(module), definitions()[module.op.removeprefix(vocabulary.NAMESPACE)]
-        positional = in_order(entry.inputs, args, kwargs, "core-evaluate")
+        positional = counted(entry.inputs, args, "core-evaluate")
         attrs = vocabulary.attrs_of(module)
         missing = [name for name, attr in entry.attrs.items() if attr.required and name not in attrs]
         if missing:

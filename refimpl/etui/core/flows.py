@@ -21,25 +21,34 @@ class Flow:
     mask: Any = None
 
 
-def in_order(inputs: Sequence[str], args: list[Any], kwargs: dict[str, Any], code: str) -> list[Any]:
-    """The arguments of a call that are inputs, in their order; those given by name are taken out of `kwargs`.
+def counted(inputs: Sequence[str], args: list[Any], code: str) -> list[Any]:
+    """The inputs of a call, which are its positional arguments (CV-9).
 
     Args:
         inputs: of the op, as the vocabulary names them.
         args: of the call.
-        kwargs: of the call; is changed.
         code: of the error where they are too few or too many.
     """
-    found = list(args)
-    for name in [one.rstrip("?*") for one in inputs][len(args) :]:
-        if name not in kwargs:
-            break
-        found.append(kwargs.pop(name))
     required = sum(not one.endswith(("?", "...")) for one in inputs)
-    most = len(inputs) if not any(one.endswith("...") for one in inputs) else len(found)
-    if not required <= len(found) <= most:
-        raise error(code, found=f"{len(found)} inputs, not {', '.join(inputs)}")
-    return found
+    most = len(inputs) if not any(one.endswith("...") for one in inputs) else len(args)
+    if not required <= len(args) <= most:
+        raise error(code, found=f"{len(args)} inputs, not {', '.join(inputs)}")
+    return args
+
+
+def remasked(flows: list[Flow], mask: Any) -> list[Flow]:
+    """The inputs of a module of modules, with the masks that its call gives in the place of theirs (CV-13).
+
+    Args:
+        flows: the inputs.
+        mask: the argument: tensors as `Flow`, in any structure with one leaf for each input; or `None`.
+    """
+    if mask is None:
+        return flows
+    masks = [leaf.value if isinstance(leaf, Flow) else leaf for leaf in leaves(mask)]
+    if len(masks) != len(flows):
+        raise ValueError(f"{len(masks)} masks of {len(flows)} inputs")
+    return [flow if own is None else Flow(flow.value, own) for flow, own in zip(flows, masks, strict=True)]
 
 
 def carried(inputs: Sequence[str], positional: list[Any]) -> Any:

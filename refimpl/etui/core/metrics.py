@@ -19,6 +19,7 @@ from etui.errors import error
 Array = Any  # arrays of NumPy, whose arithmetic has no closer static type
 State = dict[str, Array]
 _F_SCORES = ("f1_score", "fbeta_score")
+_BY_CLASS = (*_F_SCORES, "r2_score")
 _EPSILON = 1e-7
 _MOST_ELEMENTS = 1 << 27
 
@@ -35,17 +36,27 @@ def fresh_state(metric: ObjectValue, classes: int | None = None) -> State:
         UsageError: ``core-evaluate``, sizes that nobody has.
     """
     name, attrs = parameters(metric, "metrics")
+    dtype = _dtype_of(name, attrs)
+    return {key: np.zeros(shape, dtype) for key, shape in _shapes(name, attrs, classes).items()}
+
+
+def _shapes(name: str, attrs: Mapping[str, Any], classes: int | None) -> dict[str, list[int]]:
+    """The shapes of a state (CT-5); arguments as those of `fresh_state`, which raises the same."""
     sizes = {"thresholds": len(confusion.thresholds_of(name, attrs)), "classes": classes}
     sizes["num_classes"] = attrs.get("num_classes", 2)
     if attrs.get("average") == "micro":
         sizes["classes"] = None
     sizes["labels"] = (attrs["num_labels"] or classes) if attrs.get("multi_label") else None
     listed: dict[str, list[str]] = document()["metrics"][name]["state"]
-    dtype = dtypes.by_name(attrs["dtype"], f"the dtype of {name}").numpy  # of which NumPy does not know bfloat16
     shapes = {key: [sizes[axis] or 0 for axis in axes if sizes[axis] is not None] for key, axes in listed.items()}
     if any(math.prod(shape) > _MOST_ELEMENTS for shape in shapes.values()):
         raise error("core-evaluate", found=f"a state of {shapes}", hint=f"Take {_MOST_ELEMENTS} elements at most.")
-    return {key: np.zeros(shape, dtype) for key, shape in shapes.items()}
+    return shapes
+
+
+def _dtype_of(name: str, attrs: Mapping[str, Any]) -> Any:
+    """The dtype of a state, of which NumPy does not know bfloat16."""
+    return dtypes.by_name(attrs["dtype"], f"the dtype of {name}").numpy
 
 
 def update(
@@ -61,23 +72,32 @@ def update(
 
     Args:
         metric: of a class ``core:metrics.*``.
-        state: before the batch; empty for that of `fresh_state`.
+        state: before the batch, of any dtype; empty for that of `fresh_state`.
         y_true: the targets; for `mean` and `sum` the values.
         y_pred: the predictions.
         sample_weight: a weight for each sample, or for each value.
         mask: of the predictions, for the metrics that are a mean.
 
+    Returns:
+        The state in the dtype of the metric.
+
     Raises:
         InvalidError: ``core-object``.
+        UsageError: ``core-evaluate``, a state that is none of this metric's, or targets and predictions that it does
+            not take.
     """
     name, attrs = parameters(metric, "metrics")
     y_true = np.asarray(y_true)
     y_pred = y_true if y_pred is None else np.asarray(y_pred)
-    state = dict(state) or fresh_state(metric, same_rank(y_true, y_pred)[1].shape[-1] if y_pred.ndim else 1)
+    if name in _BY_CLASS and y_pred.ndim != 2:
+        raise error("core-evaluate", where=metric.class_name, found=f"predictions of the shape {list(y_pred.shape)}")
+    shapes = _shapes(name, attrs, same_rank(y_true, y_pred)[1].shape[-1] if y_pred.ndim else 1)
+    if state and {key: list(np.shape(value)) for key, value in state.items()} != shapes:
+        raise error("core-evaluate", where=metric.class_name, found=f"a state that is not of the shapes {shapes}")
     weight = None if sample_weight is None else np.asarray(sample_weight)
-    if "accumulator" in state or ("true_positives" in state and name not in _F_SCORES):
+    if "accumulator" in shapes or ("true_positives" in shapes and name not in _F_SCORES):
         added = confusion.counts(name, attrs, y_true, y_pred, weight)
-    elif "total_confusion_matrix" in state:
+    elif "total_confusion_matrix" in shapes:
         added = confusion.matrix(name, attrs, y_true, y_pred, weight)
     elif name in _F_SCORES:
         added = confusion.by_class(attrs, y_true, y_pred, weight)
@@ -85,7 +105,11 @@ def update(
         added = _squares(y_true, y_pred, weight)
     else:
         added = _totals(name, attrs, y_true, y_pred, weight=weight, mask=mask)
-    return {key: np.asarray(value + added[key]).astype(value.dtype) for key, value in state.items()}
+    if any(list(np.shape(added[key])) != shape for key, shape in shapes.items()):
+        raise error("core-evaluate", where=metric.class_name, found=f"a batch that adds to other shapes than {shapes}")
+    dtype = _dtype_of(name, attrs)
+    before = state or {key: np.zeros(shape, dtype) for key, shape in shapes.items()}
+    return {key: np.asarray(before[key] + added[key]).astype(dtype) for key in shapes}
 
 
 def result(metric: ObjectValue, state: Mapping[str, Array]) -> Array:
@@ -160,14 +184,14 @@ def _squares(y_true: Array, y_pred: Array, weight: Array | None) -> State:
 
 def _determination(attrs: Mapping[str, Any], state: Mapping[str, Array]) -> Array:
     """R^2 by class, and of all classes; adjusted by the number of regressors where that is possible."""
-    total = state["squared_sum"] - state["sum"] * (state["sum"] / state["count"])
+    total = state["squared_sum"] - state["sum"] * divided(state["sum"], state["count"])
     with np.errstate(divide="ignore", invalid="ignore"):
         scores = 1 - state["residual"] / total
     scores = np.where(np.isinf(scores), np.zeros_like(scores), scores)
     if attrs["class_aggregation"] == "uniform_average":
         scores = np.mean(scores)
     elif attrs["class_aggregation"] == "variance_weighted_average":
-        scores = np.sum(total * scores) / np.sum(total)
+        scores = divided(np.sum(total * scores), np.sum(total))
     count, regressors = state["num_samples"], attrs["num_regressors"]
     if regressors and regressors < count - 1:
         scores = 1 - (1 - scores) * (count - 1) / (count - regressors - 1)

@@ -8,11 +8,13 @@ from typing import Any
 
 from etui.canonical.values import ObjectValue
 from etui.containers.optimizer import Group, Optimizer
-from etui.core.attribute_types import object_code
+from etui.core.attribute_types import fits, object_code
 from etui.core.vocabulary import NAMESPACE, Attr, Rule, filled, objects, optimizers
 from etui.errors import error, shown
 
 ACTIVATIONS = f"{NAMESPACE}activations."
+# The types whose values are names; numbers are taken in any form that Python has of them.
+_NAMED = ("dtype", "float_dtype", "number_dtype")
 
 
 def parameters(value: ObjectValue, kind: str) -> tuple[str, dict[str, Any]]:
@@ -73,22 +75,29 @@ def _fault(attrs: Mapping[str, Attr], given: Mapping[str, Any]) -> str:
     for name, value in given.items():
         if name not in attrs:
             return f"the parameter {shown(name)}"
-        if attrs[name].choices and value not in attrs[name].choices:
-            return f"{name} = {shown(value)}, which is none of {', '.join(attrs[name].choices)}"
+        if (attrs[name].choices or attrs[name].type in _NAMED) and not fits(attrs[name], value):
+            return f"{name} = {shown(value)}, which is none of {', '.join(attrs[name].choices) or 'the dtypes for it'}"
     missing = [name for name, attr in attrs.items() if attr.required and name not in given]
     return f"no {missing[0]}" if missing else ""
 
 
-def activation_in(functions: Mapping[str, Callable[..., Any]], value: Any) -> Callable[..., Any] | None:
-    """The function that the value of an attribute of the type `activation` stands for; `None` if there is none.
+def activation_in(
+    functions: Mapping[str, Callable[..., Any]], value: Any, code: str, where: str = ""
+) -> Callable[..., Any]:
+    """The function that the value of an attribute of the type `activation` stands for.
 
     Args:
         functions: by name of the activation.
         value: the name, or a `$object` of a class ``core:activations.<name>``, whose parameters are bound.
+        code: of the error if there is none.
+        where: the place, for messages.
+
+    Raises:
+        EtuiError: of that code, the functions have no such activation.
     """
     name, parameters = value, dict[str, Any]()
     if isinstance(value, ObjectValue):
         name, parameters = value.class_name.removeprefix(ACTIVATIONS), dict(value.config or {})
     if not isinstance(name, str) or name not in functions:
-        return None
+        raise error(code, where=where, found=f"the activation {shown(value)}")
     return partial(functions[name], **parameters) if parameters else functions[name]

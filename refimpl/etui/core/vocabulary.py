@@ -52,7 +52,7 @@ class Attr:
             ``"string"``; empty where `choices` lists the values.
         nullable: null is a value, too.
         minimum: of an integer, or `None`.
-        choices: the values that there are, or empty.
+        choices: the values that there are besides null, or empty.
         required: there is no default.
         default: what an absent attribute means.
     """
@@ -282,12 +282,13 @@ def _attr(name: str, entry: dict[str, Any]) -> Attr:
         (kind,) = (one for one in kind if one != "null")
     if "$ref" in entry:
         kind = entry["$ref"].removeprefix(_DEFS)
+    choices = entry.get("enum", ())
     return Attr(
         name,
         kind,
-        nullable,
+        nullable or None in choices,
         entry.get("minimum"),
-        tuple(entry.get("enum", ())),
+        tuple(choice for choice in choices if choice is not None),
         "default" not in entry,
         entry.get("default"),
     )

@@ -14,7 +14,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import etui
 from etui.artifact import save_model
 from etui.errors import error, shown
 from etui.limits import Limits
@@ -90,7 +89,7 @@ def _wait(scratch: Path, timeout: float | None) -> None:
     """
     # Without -P a file in the folder of the caller could take the place of a framework.
     command = [sys.executable, "-P", "-m", "etui.programs.worker", str(scratch)]
-    paths = [str(Path(etui.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
+    paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "TF_CPP_MIN_LOG_LEVEL": "3"}
     told = b""
     try:

@@ -36,11 +36,6 @@ def signature_of(config: Config) -> Signature:
     return Signature(inputs, [Spec(name) for name in _output_names(graph)])
 
 
-def input_names(graph: Graph) -> list[str]:
-    """The names of a graph's inputs, in the order of its flattened inputs."""
-    return [name for name, _ in _named_inputs(graph)]
-
-
 def _named_inputs(graph: Graph) -> list[tuple[str, OutputRef]]:
     found = list(leaves(graph.inputs))
     if isinstance(graph.inputs, dict) and len(graph.inputs) == len(found):

@@ -8,12 +8,11 @@ import stat
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from etui.errors import InvalidError, error, shown
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.storage.base import ByteSource, Form
+from etui.storage.closing import Closing
 from etui.storage.failures import storage_errors, storage_failure
 from etui.storage.objects import MARK
 from etui.storage.open_files import OpenFiles, most_open
@@ -30,7 +29,7 @@ _HINT = "Open one of its steps, by etui.checkpoints.Series, or export it, by `et
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-class DirectoryReader:
+class DirectoryReader(Closing):
     """Reads parts from below a folder.
 
     The folder is held open: if a writer replaces the artifact meanwhile, this reader never mixes the two; it goes on
@@ -99,14 +98,6 @@ class DirectoryReader:
         files, self._files = self._files, None
         if files is not None:
             files.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __del__(self) -> None:
         self.close()

@@ -12,12 +12,12 @@ import stat
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
 from etui.errors import error, shown
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.storage.base import Buffer
+from etui.storage.closing import Closing
 from etui.storage.failures import storage_errors, storage_failure
 from etui.storage.foreign_names import leads_elsewhere
 from etui.storage.sources import FileSource
@@ -42,7 +42,7 @@ Identity = tuple[int, int, int, int]
 LinkCode = Literal["foreign-folder-link", "part-not-a-file", "sibling-name"]
 
 
-class ForeignFolder:
+class ForeignFolder(Closing):
     """Reads files below a folder, which is held open. No link is followed below it.
 
     Args:
@@ -139,14 +139,6 @@ class ForeignFolder:
         self._release()
         for source in self._sources:
             source.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __del__(self) -> None:
         self._release()

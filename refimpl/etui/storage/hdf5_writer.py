@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self, TypeVar
+from typing import IO, Any, TypeVar
 
 import numpy as np
 
 from etui.storage.base import SLICE_BYTES
+from etui.storage.closing import Closing
 from etui.storage.failures import storage_errors
 from etui.storage.hdf5_types import OPAQUE, load_h5py
 from etui.storage.transaction import nameless_file
@@ -18,7 +18,7 @@ from etui.storage.transaction import nameless_file
 _T = TypeVar("_T")
 
 
-class Hdf5Writer:
+class Hdf5Writer(Closing):
     """One HDF5 file in the making. A context manager that completes the file.
 
     Each dataset is written when it is given, so that one array at a time is in memory. No time is recorded.
@@ -66,14 +66,6 @@ class Hdf5Writer:
         """
         self._file.close()
         self._target.check()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class _Patient:

@@ -7,7 +7,6 @@ numbers alone. What the objects mean is for `etui.checkpoints` to know.
 from __future__ import annotations
 
 import operator
-import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -121,31 +120,6 @@ class ObjectStore(Protocol):
         Raises:
             StorageError: ``series-busy``, somebody writes, or nobody knows.
         """
-
-
-def open_store(location: str | os.PathLike[str] | ObjectStore, *, create: bool) -> ObjectStore:
-    """The store of a series.
-
-    Args:
-        location: a folder, a URL, or a store, which is given back.
-        create: make a series where there is none; a folder has to be empty or missing.
-
-    Raises:
-        InvalidError: ``series-form``, it is no series.
-        StorageError: ``target-not-etui``, something else is there; ``storage-failed``.
-    """
-    if not isinstance(location, str | os.PathLike):
-        if not hasattr(location, "put_record"):
-            raise TypeError(f"expected str, os.PathLike or an object store, not {type(location).__name__}")
-        return location
-    text = os.fspath(location)
-    if "://" in text:
-        from etui.storage.remote_objects import RemoteObjects
-
-        return RemoteObjects(text, create=create)
-    from etui.storage.local_objects import LocalObjects
-
-    return LocalObjects(text, create=create)
 
 
 def object_names(name: str) -> tuple[str, str, str, str]:

@@ -8,13 +8,13 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 from etui.errors import error, shown
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.storage.base import SLICE_BYTES, ByteSource, Form
 from etui.storage.checksums import crc32
+from etui.storage.closing import Closing
 from etui.storage.failures import storage_failure
 from etui.storage.packed_directory import check_local_header, read_directory
 from etui.storage.packed_layout import Member, end_records
@@ -117,7 +117,7 @@ class PackedWriter(CheckedWriter):
         self._abort_target()
 
 
-class PackedReader:
+class PackedReader(Closing):
     """Reads the packed form from any byte source: its tail at once, a member's header when the member is opened.
 
     Args:
@@ -198,11 +198,3 @@ class PackedReader:
     def close(self) -> None:
         """Let go of the file."""
         self._close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

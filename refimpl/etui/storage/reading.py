@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Collection, Mapping
-from types import TracebackType
-from typing import Self
 
 from etui.errors import error, shown
 from etui.limits import Limits
 from etui.storage.base import ByteSource, Form
+from etui.storage.closing import Closing
 from etui.storage.part_names import MANIFEST, check_part_names
 
 
@@ -19,7 +18,7 @@ def missing(name: str, where: str) -> Exception:
     return error(code, where=where, found=f"no {shown(name)}")
 
 
-class PartsReader(ABC):
+class PartsReader(Closing):
     """An `ArtifactReader` of parts that are known by name; the rules of the directory form hold where they make sense.
 
     Args:
@@ -60,13 +59,5 @@ class PartsReader(ABC):
             if name not in listed and name != MANIFEST:
                 raise error("part-unlisted", where=self.location, found=shown(name))
 
-    def close(self) -> None:  # noqa: B027  most have nothing of their own
+    def close(self) -> None:
         """Nothing to let go of."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -11,13 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from errno import EACCES, EISDIR, ENOENT
 from threading import Lock
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 
 from etui.errors import EtuiError, error, shown
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.storage import zip_records as z
 from etui.storage.base import ArtifactReader, ByteSource, Form
+from etui.storage.closing import Closing
 from etui.storage.packed import PackedReader
 from etui.storage.packed_directory import most_directory_bytes
 from etui.storage.packed_layout import is_first_header
@@ -229,7 +229,7 @@ class RemotePacked(PackedReader):
         self._store.close()
 
 
-class RemoteDirectory:
+class RemoteDirectory(Closing):
     """An artifact in directory form in a store.
 
     The documents are read, several at once, when the manifest has named them. Any other part is asked for when it is
@@ -326,14 +326,6 @@ class RemoteDirectory:
             if isinstance(source, RemoteFile):
                 source.close()
         self._store.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def open_remote(url: str, limits: Limits = DEFAULT_LIMITS, *, options: Options | None = None) -> ArtifactReader:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from etui import dtypes
 from etui.errors import error, shown
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.storage.base import ByteSource
+from etui.storage.closing import Closing
 from etui.storage.crc32c import crc32c, masked
 from etui.storage.open_files import OnDemandFile, OpenFiles
 from etui.storage.ordered_code import slice_key
@@ -112,7 +113,7 @@ class BundleTensor:
         return array
 
 
-class Bundle:
+class Bundle(Closing):
     """An open bundle. A context manager that closes itself; arrays that were handed out stay valid.
 
     Attributes:
@@ -128,12 +129,6 @@ class Bundle:
     def close(self) -> None:
         """Let go of the files."""
         self._files.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def is_index(path: Path) -> bool:

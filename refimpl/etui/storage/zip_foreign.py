@@ -11,8 +11,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from tempfile import TemporaryFile
-from types import TracebackType
-from typing import BinaryIO, NamedTuple, Self
+from typing import BinaryIO, NamedTuple
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 from etui.errors import EtuiError, error, shown
@@ -20,6 +19,7 @@ from etui.limits import DEFAULT_LIMITS, MIB, Limits
 from etui.storage import zip_records as z
 from etui.storage.base import Buffer, ByteSource
 from etui.storage.checksums import crc32
+from etui.storage.closing import Closing
 from etui.storage.failures import storage_errors
 from etui.storage.sources import BytesSource, FileSource, PassingFile, Window
 from etui.storage.transaction import replace_file
@@ -66,7 +66,7 @@ class _Found(NamedTuple):
         return self.data_offset + self.stored_size
 
 
-class ForeignZip:
+class ForeignZip(Closing):
     """The members of a ZIP archive. A context manager that closes itself.
 
     Args:
@@ -121,14 +121,6 @@ class ForeignZip:
         for source in (self._source, *self._sound.values()):
             if isinstance(source, FileSource):
                 source.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def open_zip(location: str | os.PathLike[str] | bytes, limits: Limits = DEFAULT_LIMITS) -> ForeignZip:

@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from etui.containers.encodings import FLOATS, INTEGERS
-from etui.containers.tensors import Array, Tensor
+from etui.containers.pieces import Array
+from etui.containers.tensors import Tensor
 from etui.dtypes import DTYPES
 from etui.testing import values
 

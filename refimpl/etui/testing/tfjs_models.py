@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from etui import bridges
-from etui.limits import Limits
+from etui.limits import DEFAULT_LIMITS, Limits
 from etui.model import Model
 from etui.report import Report
 
@@ -96,11 +96,39 @@ class Kit:
         """The sound model of this kit."""
         return self.write(self.dense_topology(), self.dense_weights(), **options)
 
+    def alone(
+        self,
+        weights: Sequence[tuple[dict[str, Json], bytes]] | None = None,
+        *,
+        paths: Sequence[str] = ("./shard1", "shard2"),
+        name: str = "weights_manifest.json",
+        files: Mapping[str, bytes] | None = None,
+    ) -> Path:
+        """The path of a manifest without a model, with its group in files beside it, and further `files`."""
+        weights = self.dense_weights() if weights is None else weights
+        self.count += 1
+        folder = self.folder / f"alone{self.count}"
+        folder.mkdir()
+        data = b"".join(raw for _, raw in weights)
+        half = -(-len(data) // 2)
+        for path, content in {"shard1": data[:half], "shard2": data[half:], **(files or {})}.items():
+            (folder / path).write_bytes(content)
+        manifest = [{"weights": [entry for entry, _ in weights], "paths": list(paths)}]
+        (folder / name).write_text(json.dumps(manifest, indent=2))
+        return folder / name
+
     @staticmethod
-    def read(path: Path, *, kind: str = "layers", native: bool = True, report: Report | None = None) -> Model:
+    def read(
+        path: Path,
+        *,
+        kind: str = "layers",
+        native: bool = True,
+        report: Report | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> Model:
         """The model of a folder."""
         bridge = bridges.by_name(f"tfjs-{kind}").translator
-        return bridge.read(path, report or Report(), limits=Limits(), native=native)
+        return bridge.read(path, Report() if report is None else report, limits=limits, native=native)
 
     def back(self, model: Model, *, kind: str = "layers", strict: bool = True, report: Report | None = None) -> Path:
         """Write a model into a new folder."""

@@ -11,7 +11,8 @@ import numpy as np
 
 from etui import dtypes
 from etui.containers.encodings import FLOATS
-from etui.containers.tensors import Array, Tensor
+from etui.containers.pieces import Array
+from etui.containers.tensors import Tensor
 from etui.tensor_differences import compare
 from etui.viewing.slabs import ELEMENTS, pairs
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from etui.canonical.values import ObjectValue
 from etui.checkpoints.step import Step
-from etui.containers.tensors import Stored, Tensor
+from etui.containers.pieces import Stored
+from etui.containers.tensors import Tensor
 from etui.containers.variable import Variable
 from etui.containers.weights import Weights
 from etui.errors import EtuiError, without_secrets

@@ -11,7 +11,8 @@ import numpy as np
 
 from etui.containers.cover import Shape
 from etui.containers.encodings import ENCODINGS
-from etui.containers.tensors import Array, Tensor
+from etui.containers.pieces import Array
+from etui.containers.tensors import Tensor
 
 ELEMENTS = 1 << 17
 """Elements of one piece at most, which bounds the memory of what is computed of it."""

@@ -17,7 +17,7 @@ from etui.containers import manifest as manifest_container
 from etui.containers.data_parts import Chunk
 from etui.containers.data_writer import Progress
 from etui.containers.documents import DOCUMENTS, Document
-from etui.containers.tensors import Stored
+from etui.containers.pieces import Stored
 from etui.conversion import merged
 from etui.errors import error, shown, without_secrets
 from etui.limits import DEFAULT_LIMITS, Limits

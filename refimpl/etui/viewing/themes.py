@@ -29,57 +29,39 @@ class Theme:
     families: dict[str, tuple[str, str]]
 
 
-LIGHT = Theme(
-    ground="#f5f6f9",
-    surface="#ffffff",
-    sunken="#eef0f4",
-    line="#d3d7dd",
-    edge="#9da2ab",
-    text="#1c2029",
-    soft="#535862",
-    faint="#676c75",
-    families={
-        "io": ("#1c2029", "#f2f3f6"),
-        "model": ("#7a7ad5", "#f1f2ff"),
-        "recurrent": ("#be6299", "#fdeff6"),
-        "attention": ("#cb6258", "#ffefed"),
-        "normalization": ("#009f71", "#e9f8f0"),
-        "embedding": ("#6e9531", "#f0f6e9"),
-        "preprocessing": ("#9c8600", "#f6f4e6"),
-        "convolution": ("#0097c0", "#e7f7fc"),
-        "random": ("#c1c4cb", "#f2f3f6"),
-        "linear": ("#5086d6", "#ecf4ff"),
-        "activation": ("#b77600", "#fbf2e7"),
-        "shape": ("#996fc7", "#f6f1fe"),
-        "merge": ("#83868e", "#f2f3f6"),
-        "other": ("#83868e", "#f2f3f6"),
-        "output": ("#1c2029", "#f2f3f6"),
-    },
-)
-DARK = Theme(
-    ground="#0e1016",
-    surface="#1b1e26",
-    sunken="#14171d",
-    line="#353942",
-    edge="#6b707a",
-    text="#e7e9ee",
-    soft="#afb3bb",
-    faint="#979ba4",
-    families={
-        "io": ("#e7e9ee", "#232426"),
-        "model": ("#999beb", "#191a26"),
-        "recurrent": ("#d886b5", "#2d2027"),
-        "attention": ("#e4877d", "#2e211f"),
-        "normalization": ("#53bb93", "#1a2822"),
-        "embedding": ("#90b261", "#21271b"),
-        "preprocessing": ("#b8a548", "#272518"),
-        "convolution": ("#3db4d8", "#18272c"),
-        "random": ("#464a54", "#232426"),
-        "linear": ("#77a6ec", "#1e252f"),
-        "activation": ("#d1984c", "#2b2319"),
-        "shape": ("#b592de", "#27222d"),
-        "merge": ("#a1a5ac", "#232426"),
-        "other": ("#a1a5ac", "#232426"),
-        "output": ("#e7e9ee", "#232426"),
-    },
-)
+# Each as it is in light, and in dark.
+_COLOURS = {
+    "ground": ("#f5f6f9", "#0e1016"),
+    "surface": ("#ffffff", "#1b1e26"),
+    "sunken": ("#eef0f4", "#14171d"),
+    "line": ("#d3d7dd", "#353942"),
+    "edge": ("#9da2ab", "#6b707a"),
+    "text": ("#1c2029", "#e7e9ee"),
+    "soft": ("#535862", "#afb3bb"),
+    "faint": ("#676c75", "#979ba4"),
+}
+_FAMILIES = {
+    "io": (("#1c2029", "#f2f3f6"), ("#e7e9ee", "#232426")),
+    "model": (("#7a7ad5", "#f1f2ff"), ("#999beb", "#191a26")),
+    "recurrent": (("#be6299", "#fdeff6"), ("#d886b5", "#2d2027")),
+    "attention": (("#cb6258", "#ffefed"), ("#e4877d", "#2e211f")),
+    "normalization": (("#009f71", "#e9f8f0"), ("#53bb93", "#1a2822")),
+    "embedding": (("#6e9531", "#f0f6e9"), ("#90b261", "#21271b")),
+    "preprocessing": (("#9c8600", "#f6f4e6"), ("#b8a548", "#272518")),
+    "convolution": (("#0097c0", "#e7f7fc"), ("#3db4d8", "#18272c")),
+    "random": (("#c1c4cb", "#f2f3f6"), ("#464a54", "#232426")),
+    "linear": (("#5086d6", "#ecf4ff"), ("#77a6ec", "#1e252f")),
+    "activation": (("#b77600", "#fbf2e7"), ("#d1984c", "#2b2319")),
+    "shape": (("#996fc7", "#f6f1fe"), ("#b592de", "#27222d")),
+    "merge": (("#83868e", "#f2f3f6"), ("#a1a5ac", "#232426")),
+    "other": (("#83868e", "#f2f3f6"), ("#a1a5ac", "#232426")),
+    "output": (("#1c2029", "#f2f3f6"), ("#e7e9ee", "#232426")),
+}
+
+
+def _theme(column: int) -> Theme:
+    families = {family: colours[column] for family, colours in _FAMILIES.items()}
+    return Theme(**{use: colours[column] for use, colours in _COLOURS.items()}, families=families)
+
+
+LIGHT, DARK = _theme(0), _theme(1)

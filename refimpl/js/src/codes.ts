@@ -42,6 +42,7 @@ add('invalid', WRITER, {
   'chunk-mismatch': 'W-4',
   'config-form': 'C-1',
   'core-attrs': 'CV-3',
+  'core-call': 'CV-31',
   'core-modules': 'CV-5',
   'core-object': 'CT-1',
   'core-optimizer': 'CO-1',

@@ -13,7 +13,7 @@ import pytest
 import etui
 from etui.canonical.values import ObjectValue
 from etui.checkpoints.snapshot import Snapshots
-from etui.containers.tensors import Array, Held, Lazy
+from etui.containers.pieces import Array, Held, Lazy
 from etui.containers.weights import Weights
 from etui.errors import IntegrityError, StorageError, UsageError
 from etui.testing import samples

@@ -10,7 +10,8 @@ import pytest
 
 from etui.containers.config import Config, Module
 from etui.containers.optimizer import Group, Optimizer, OptimizerState
-from etui.containers.tensors import Array, Tensor
+from etui.containers.pieces import Array
+from etui.containers.tensors import Tensor
 from etui.containers.weights import Weights
 from etui.model import Blob, Model, Native
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from etui import digest
 from etui.containers import data_parts, manifest, plain_weights, weights
 from etui.containers.documents import DOCUMENTS
-from etui.containers.tensors import Stored, Tensor
+from etui.containers.pieces import Stored
+from etui.containers.tensors import Tensor
 from etui.containers.weights import Weights
 from etui.document_digests import DocumentDigests
 from etui.errors import EtuiError

@@ -280,6 +280,42 @@ def test_objects_are_checked_wherever_they_are(value: ObjectValue, code: str) ->
     assert len(holders) == 7
 
 
+@pytest.mark.clause("CV-31")
+@pytest.mark.parametrize(
+    ("kwargs", "found"),
+    [
+        ({"alpha": 1}, "'alpha', which core:dot_attention does not have"),
+        ({"query": OutputRef("x", 0)}, "'query'"),
+        ({"return_attention_scores": 1}, "return_attention_scores = 1, which is neither true nor false"),
+        ({"training": "yes"}, "training = 'yes'"),
+        ({"training": None, "mask": [None, None], "use_causal_mask": True}, ""),
+    ],
+)
+@pytest.mark.parametrize("place", ["own", "shared", "framework"])
+def test_arguments_of_calls_are_those_of_the_op(kwargs: dict[str, Any], found: str, place: str, tmp_path: Any) -> None:
+    """They are checked under another name of a module, too, and in the graph of a framework's module."""
+    attention = Module("a", op="core:dot_attention")
+    built = model(attention, k=(1,))
+    assert built.config is not None
+    root = built.config.model
+    assert root.graph is not None
+    inputs = [OutputRef("x", 0), OutputRef("x", 0)]
+    root.graph.calls[1].args = list(inputs)
+    if place == "shared":
+        root.modules.append(Module("b", "shared", target="a"))
+        root.graph.calls.append(Call("b", "b", list(inputs)))
+    if place == "framework":
+        root.op = "keras:Functional"
+    root.graph.calls[-1].kwargs = kwargs
+    if not found:
+        etui.save(built, tmp_path / "a.etui")
+        return
+    with pytest.raises(InvalidError, match=found) as refusal:
+        etui.save(built, tmp_path / "a.etui")
+    assert refusal.value.code == "core-call"
+    assert refusal.value.where == f"config.json at the model/graph/calls/{root.graph.calls[-1].id}"
+
+
 @pytest.mark.library
 def test_other_namespaces_are_not_looked_at() -> None:
     """A model of Keras' own layers passes whatever its attributes are."""

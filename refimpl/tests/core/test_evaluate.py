@@ -91,8 +91,8 @@ def test_nested_graphs_shared_modules_and_outputs_in_a_map() -> None:
 
 
 @pytest.mark.clause("CV-9@cc9e4c")
-def test_inputs_are_bound_in_order_by_name_and_from_lists() -> None:
-    """An input may come by name, tensors stand in a list, a number stands for one, and a call has two outputs."""
+def test_inputs_are_bound_in_order_and_from_lists() -> None:
+    """Inputs are in order, tensors stand in a list, a number stands for one, and a call has two outputs."""
     modules = [
         source("x"),
         source("y"),
@@ -103,7 +103,7 @@ def test_inputs_are_bound_in_order_by_name_and_from_lists() -> None:
     ]
     calls = [
         *(Call("x", "x"), Call("y", "y")),
-        Call("sub", "sub", [at("x")], {"y": at("y")}),
+        Call("sub", "sub", [at("x"), at("y")]),
         Call("cat", "cat", [[at("sub"), at("y")]]),
         Call("split", "split", [at("cat")]),
         Call("twice", "twice", [at("split", 1), 2.0]),
@@ -190,6 +190,73 @@ def test_a_mask_of_the_call_comes_first() -> None:
     assert evaluate(model(root), [x, mask]).tolist() == [[3]]
     mean.kwargs["mask"] = at("m")
     assert evaluate(model(root), [x, mask]).tolist() == [[1]]
+
+
+@pytest.mark.clause("CV-13@18074f")
+@pytest.mark.parametrize("kind", ["chain", "graph"])
+def test_a_module_of_modules_takes_the_mask_of_its_call(kind: str) -> None:
+    """A chain and a graph hand on the mask of their call, and with null that of their input."""
+    mean = layer("mean", "global_avg_pool")
+    inner = Module("inner", op="core:sequential", modules=[mean])
+    if kind == "graph":
+        calls = [Call("v", "v"), Call("mean", "mean", [at("v")])]
+        inner = graph("inner", [source("v"), mean], [at("v")], at("mean"), calls)
+    modules = [source("x"), source("m", "bool"), layer("made", "masking"), inner]
+    own = Call("inner", "inner", [at("made")])
+    calls = [Call("x", "x"), Call("m", "m"), Call("made", "made", [at("x")]), own]
+    root = graph("g", modules, [at("x"), at("m")], at("inner"), calls)
+    x, mask = np.array([[[0.0], [2.0], [4.0]]]), np.array([[True, True, False]])
+    found = []
+    for given in (None, at("m"), [at("m")]):
+        own.kwargs["mask"] = given
+        found.append(evaluate(model(root), [x, mask]).tolist())
+    assert found == [[[3]], [[1]], [[1]]]
+    own.kwargs["mask"] = [at("m"), at("m")]
+    with pytest.raises(EtuiError, match="2 masks of 1 inputs") as refusal:
+        evaluate(model(root), [x, mask])
+    assert refusal.value.code == "core-evaluate"
+
+
+@pytest.mark.clause("CV-31")
+@pytest.mark.parametrize(
+    ("kwargs", "text"),
+    [({"alpha": 2.0}, "'alpha'"), ({"x": at("x")}, "'x'"), ({"training": 1}, "training = 1"), ({"rng": True}, "'rng'")],
+)
+def test_a_call_has_no_other_arguments_than_its_op(kwargs: dict[str, Any], text: str) -> None:
+    """An unknown argument, an input by its name, and a flag that is a number are refused with the module's name."""
+    calls = [Call("x", "x"), Call("d", "d", [at("x")], kwargs)]
+    root = graph("m", [source("x"), layer("d", "dropout", rate=0.5)], [at("x")], at("d"), calls)
+    with pytest.raises(EtuiError, match=text) as refusal:
+        evaluate(model(root), np.ones((1, 3)))
+    assert (refusal.value.code, refusal.value.where) == ("core-call", "d (core:dropout)")
+
+
+@pytest.mark.clause("CV-45")
+@pytest.mark.parametrize("padding", ["valid", "same", [[0, 1]]])
+@pytest.mark.parametrize(
+    ("op", "attrs"),
+    [
+        ("max_pool", {"pool_size": [3]}),
+        ("max_pool", {"pool_size": [2], "dilation": [2]}),
+        ("avg_pool", {"pool_size": [3], "strides": [2]}),
+        ("conv", {"kernel_size": [3], "filters": 1, "use_bias": False}),
+        ("depthwise_conv", {"kernel_size": [2], "dilation": [2], "use_bias": False}),
+    ],
+)
+def test_an_axis_has_room_for_a_window(op: str, attrs: dict[str, Any], padding: Any) -> None:
+    """Two elements have no room for a window of three, unless padding makes it."""
+    params = ("kernel",) if "conv" in op else ()
+    module = layer("d", op, params, **attrs, padding=padding)
+    root = graph("m", [source("x"), module], [at("x")], at("d"), [Call("x", "x"), Call("d", "d", [at("x")])])
+    kernel = {"d__kernel": np.ones((*attrs.get("kernel_size", [1]), 1, 1))} if params else {}
+    x = np.ones((1, 2, 1))
+    if padding != "valid":
+        strides = attrs.get("strides", attrs.get("pool_size", [1]))
+        assert evaluate(model(root, **kernel), x).shape[1] == (2 if padding == "same" and strides == [1] else 1)
+        return
+    with pytest.raises(EtuiError, match=r"window of \[3\] over the sizes \[2\]") as refusal:
+        evaluate(model(root, **kernel), x)
+    assert refusal.value.code == "core-evaluate"
 
 
 @pytest.mark.clause("CV-11@c4ee77", "CV-26@d50759", "CV-8@76e0dd")

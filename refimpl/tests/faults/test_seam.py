@@ -27,7 +27,7 @@ OUTSIDE = {
     "storage/zip_foreign.py": "a large member that is read, inflated into a file without a name",
     "signing.py": "the library that signs reads a manifest and a key from a folder, which is then removed",
     "bridges/keras/live/restore.py": "a layer of Keras loads its assets from a folder, which is then removed",
-    "bridges/keras/live/capture.py": "a layer of Keras saves its assets into a folder, which is then removed",
+    "bridges/keras/live/look.py": "a layer of Keras saves its assets into a folder, which is then removed",
     "storage/remote_spool.py": "what is remote is put together in files that are removed when they are closed",
     "storage/remote_download.py": "a reader of another format needs files, in a folder that is then removed",
     "cli/__init__.py": "the null device takes the place of a standard output that nobody reads",

@@ -21,12 +21,12 @@ import jax
 import keras
 import numpy as np
 
-from etui.bridges.jax.functions import to_function
 from etui.bridges.jax.losses import loss_of
 from etui.canonical.values import ObjectValue, OutputRef
 from etui.containers.config import Call, Config, Graph, Module
 from etui.containers.training import Training
 from etui.containers.weights import Weights
+from etui.jax import to_function
 from etui.model import Model
 
 _SPEC = spec_from_file_location("jax_tools", Path(__file__).with_name("conftest.py"))

@@ -47,7 +47,7 @@ def _out(call: str, index: int = 0) -> OutputRef:
 
 
 def _function(model: Any, **options: Any) -> Any:
-    from etui.bridges.jax.functions import to_function
+    from etui.jax import to_function
 
     return to_function(model, **options)
 

@@ -501,7 +501,7 @@ def test_every_op_has_a_case() -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_op_is_that_of_the_evaluator(name: str, tools: SimpleNamespace) -> None:
     """An op gives the evaluator's outputs: under `jax.jit` in float32 to 1e-5, and plain in float64 to 1e-12."""
-    from etui.bridges.jax.functions import to_function
+    from etui.jax import to_function
 
     for dtype, bound in (("float32", 1e-5), ("float64", 1e-12)):
         given = CASES[name](Draw(dtype))

@@ -257,6 +257,42 @@ def test_layers_of_an_author_keep_their_arrays_in_order(tmp_path: Path) -> None:
     assert report.ok
 
 
+def undated(kind: str, name: str, **config: Json) -> dict[str, Json]:
+    """A layer's node of Keras before 2.3, where only a first layer says its dtype."""
+    return {"class_name": kind, "config": {"name": name, "trainable": True} | config}
+
+
+GATES = {"kernel": (2, 6), "recurrent_kernel": (2, 6), "bias": (6,)}
+WRAPPED = {
+    "2.2.2": (undated("Dense", "d", units=2), undated("GRU", "gru", units=2, reset_after=False)),
+    "1.2.2": (undated("Dense", "d", output_dim=2), undated("GRU", "gru", output_dim=2)),
+}
+
+
+@pytest.mark.clause("K-14")
+@pytest.mark.parametrize("version", WRAPPED)
+def test_a_layer_that_tells_no_dtype_is_still_held(tmp_path: Path, version: str) -> None:
+    """What a wrapper of an older Keras holds, whose config has no dtype, is a layer with its variables."""
+    dense, gru = WRAPPED[version]
+    both = {f"both/{way}_gru/{role}:0": ramp(*shape, start=at)
+            for at, way in enumerate(("forward", "backward")) for role, shape in GATES.items()}  # fmt: skip
+    if version == "1.2.2":
+        both = {f"{way}_gru_{part}_{gate}": both[f"both/{way}_gru/{role}:0"][..., at : at + 2]
+                for way in ("forward", "backward") for gate, at in (("z", 0), ("r", 2), ("h", 4))
+                for part, role in (("W", "kernel"), ("U", "recurrent_kernel"), ("b", "bias"))}  # fmt: skip
+    config = sequential(
+        source("i", 4, 3), undated("TimeDistributed", "each", layer=dense), undated("Bidirectional", "both", layer=gru)
+    )
+    arrays = {"each": {"each/kernel:0": ramp(3, 2), "each/bias:0": ramp(2)}, "both": both}
+    with read(whole(tmp_path / "a.h5", config, arrays, version=version)) as model:
+        found = values(model)
+        assert found["each/layer/kernel"] == ramp(3, 2).tolist()
+        for at, way in enumerate(("forward", "backward")):
+            assert found[f"both/{way}_layer/cell/kernel"] == ramp(2, 6, start=at).tolist()
+        assert len(found) == 8
+        assert present(model.config).find("each/layer").attrs["units"] == 2
+
+
 SHAPES: list[tuple[dict[str, Json], dict[str, tuple[int, ...]], str, tuple[int, ...]]] = [
     (node("Embedding", "x", input_dim=5, output_dim=2), {"embeddings": (5, 2)}, "embeddings", (6, 2)),
     (

@@ -122,6 +122,49 @@ def test_attributes_are_those_of_keras_3(kit: Any) -> None:
     assert module(back, "start").attrs["batch_input_shape"] == [None, 4]
 
 
+@pytest.mark.clause("KN-24")
+def test_a_slash_in_a_name_becomes_a_line(kit: Any) -> None:
+    """Keras 3 refuses a slash in the name of a layer, of a model and of what they hold: free names without one."""
+    inner = kit.layer("TimeDistributed", "each/step", layer=kit.layer("Dense", "dense/inner", units=2))
+    layers = [kit.layer("Dense", name, units=4) for name in ("conv1/bn", "conv1_bn", "conv1//bn")]
+    nested = {"module": "keras", "class_name": "Sequential", "registered_name": None}
+    nested |= {"config": {"name": "block/a", "layers": [old_input("in/put", 4), *layers]}}
+    outer = {"name": "my/model", "layers": [old_input("mag/cqt", 4), nested, inner]}
+    tree = nested | {"config": outer}
+    found, report = translated(kit.model(tree, version=OLD), "keras")
+    written = Writing(found).config()["config"]
+    assert written["name"] == "my_model"
+    assert [layer["config"]["name"] for layer in written["layers"]] == ["mag_cqt", "block_a", "each_step"]
+    below = written["layers"][1]["config"]["layers"]
+    assert [layer["config"]["name"] for layer in below] == ["in_put", "conv1_bn_1", "conv1_bn", "conv1__bn"]
+    assert written["layers"][2]["config"]["layer"]["config"]["name"] == "dense_inner"
+    told = {entry.subject: entry.detail for entry in report.entries if "takes no /" in str(entry.detail)}
+    assert len(told) == 8
+    assert told["block%2Fa/conv1%2Fbn"] == "called conv1_bn_1: Keras 3 takes no / in the name of a layer"
+
+
+@pytest.mark.clause("KN-24")
+def test_outputs_are_compiled_by_their_new_names(kit: Any) -> None:
+    """Losses, their weights and metrics by output follow an output that is called otherwise in Keras 3."""
+    one, two = (placed(kit.layer("Dense", name, units=1), [["i/n", 0, 0, {}]]) for name in ("a/b", "plain"))
+    ends = [[name, 0, 0] for name in ("a/b", "plain")]
+    tree = old_graph([placed(old_input("i/n", 4)), one, two], [["i/n", 0, 0]], ends)
+    by_output = {"a/b": "mse", "plain": "mae"}
+    compiled = {"loss": by_output, "metrics": by_output, "weighted_metrics": {"a/b": "mse"}}
+    compiled |= {"loss_weights": {"a/b": 2.0, "plain": 1.0}, "optimizer": None}
+    model = kit.model(tree | {"compile_config": compiled}, version=OLD)
+    found, _ = translated(model, "keras")
+    training = found.training
+    assert training is not None
+    assert training.loss_weights == {"a_b": 2.0, "plain": 1.0}
+    for listed in (training.loss, training.metrics):
+        assert list(listed) == ["a_b", "plain"]
+    assert list(training.weighted_metrics) == ["a_b"]
+    graph = Writing(found).config()["config"]
+    assert graph["output_layers"] == [["a_b", 0, 0], ["plain", 0, 0]]
+    assert graph["layers"][1]["inbound_nodes"][0]["args"][0]["config"]["keras_history"] == ["i_n", 0, 0]
+
+
 @pytest.mark.clause("KN-5@5f0c00")
 def test_boundaries_that_were_found_have_no_number_of_them_in_keras_2(kit: Any) -> None:
     """Keras 3 keeps how many bins a Discretization looked for beside the ones it found; Keras 2 takes either."""

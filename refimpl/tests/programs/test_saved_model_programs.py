@@ -16,7 +16,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 import etui
 from etui import programs
-from etui.bridges.tensorflow.saved_model.effects import _does_more, effects_when_run
+from etui.bridges.tensorflow.saved_model.effects import does_more, effects_when_run
 from etui.bridges.tensorflow.saved_model.program import INDEX, MAIN
 from etui.bridges.tensorflow.saved_model.write import write_saved_model
 from etui.canonical import json
@@ -231,8 +231,8 @@ def test_operations_are_told_by_the_words_of_their_names(tf: Any) -> None:
     ]
     known = {name for name in (*outside, *inside) if hasattr(tf.raw_ops, name)}
     assert len(known) > 35
-    assert [name for name in outside if not _does_more(name)] == []
-    assert [name for name in inside if _does_more(name)] == []
+    assert [name for name in outside if not does_more(name)] == []
+    assert [name for name in inside if does_more(name)] == []
 
 
 def _renamed(data: bytes, prefix: str) -> bytes:
@@ -356,9 +356,9 @@ def test_every_operation_that_takes_the_name_of_a_file_is_found(tf: Any) -> None
         if names - {_WITHIN.get(one.name)}:
             reaching[one.name] = names
     assert {"ReadFile", "DumpTensor", "LoadAndRemapMatrix", "DecodeProtoV2", "RemoteCall"} <= reaching.keys()
-    assert [name for name in sorted(reaching) if not _does_more(name)] == []
-    assert _does_more("Abort")
-    assert _does_more("WorkerHeartbeat")
+    assert [name for name in sorted(reaching) if not does_more(name)] == []
+    assert does_more("Abort")
+    assert does_more("WorkerHeartbeat")
 
 
 @pytest.mark.library

@@ -10,7 +10,7 @@ import pytest
 
 import etui
 from etui import digest
-from etui.containers.tensors import Array
+from etui.containers.pieces import Array
 from etui.errors import EtuiError
 from etui.model import Model
 from etui.storage import remote, remote_store

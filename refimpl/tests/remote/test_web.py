@@ -20,7 +20,7 @@ import pytest
 
 import etui
 from etui.bridges.located import locate
-from etui.containers.tensors import Array
+from etui.containers.pieces import Array
 from etui.errors import EtuiError
 from etui.limits import Limits
 from etui.model import Model

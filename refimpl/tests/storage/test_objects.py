@@ -20,7 +20,8 @@ from etui.errors import EtuiError, IntegrityError, InvalidError, StorageError, U
 from etui.storage import local_objects, object_files, transaction
 from etui.storage.base import Buffer
 from etui.storage.local_objects import LocalObjects
-from etui.storage.objects import object_names, open_store
+from etui.storage.object_stores import open_store
+from etui.storage.objects import object_names
 from etui.storage.system import System, calls
 
 DATA = bytes(range(256)) * 40

@@ -80,6 +80,16 @@ const tasks = {
     const given = inputs.map(tensorOf);
     return list(model.predict(given.length === 1 ? given[0] : given)).map(plain);
   },
+  /** The weights that a manifest alone lists, by their names. */
+  async alone({folder}) {
+    const read = async (names) => names.map((name) => {
+      const data = fs.readFileSync(name);
+      return data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength);
+    });
+    const manifest = JSON.parse(fs.readFileSync(path.join(folder, 'weights_manifest.json'), 'utf8'));
+    const found = await tf.io.weightsLoaderFactory(read)(manifest, folder);
+    return Object.entries(found).map(([name, tensor]) => ({name, ...plain(tensor)}));
+  },
   /** The losses of steps of training, from what a file says of it. */
   async train({folder, inputs, targets, steps}) {
     const model = await tf.loadLayersModel(folderHandler(folder));

@@ -12,7 +12,8 @@ import jax
 from etui.bridges.jax.processes import Processes
 from etui.bridges.jax.spread import Spread, document_digests
 from etui.checkpoints.distributed import GlobalPlan, RankResult, commit, write_rank
-from etui.checkpoints.places import FolderPlace, Place, place_of
+from etui.checkpoints.places import FolderPlace, Place
+from etui.checkpoints.series_place import place_of
 from etui.containers.data_writer import Progress
 from etui.errors import EtuiError, error, shown
 from etui.model import Model

@@ -1,4 +1,4 @@
-"""Pure JAX functions from core models: `to_function` (SPEC.md, annex N.1).
+"""Pure JAX functions from core models: `etui.jax.to_function` (SPEC.md, annex N.1).
 
 function = etui.jax.to_function("model.etui")
 predictions = jax.jit(function.apply)(function.params, x)
@@ -7,7 +7,6 @@ outputs, state = function.apply(params, x, state=state, training=True, rng=key)
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,7 +24,6 @@ from etui.model import Model
 from etui.report import Report
 from etui.transfer import EXACT, Transfer
 
-StrPath = str | os.PathLike[str]
 Arrays = dict[str, jax.Array]
 
 
@@ -159,34 +157,8 @@ class Function:
         return [given]
 
 
-def to_function(
-    source: StrPath | Model, *, dtype: str | None = None, strict: bool = True, report: Report | None = None
-) -> Function:
-    """Make a pure function of a model in any known format, with its variables as JAX arrays.
-
-    Args:
-        source: a file or folder of a known format, or a model; a model stays open, and its variables are copied.
-        dtype: cast all real variables and compute everything in it; by default what the file and its modules say.
-        strict: refuse what was lost on the way.
-        report: gets the account of every variable and of the modules.
-
-    Raises:
-        TransferError: ``jax-op``, the model has an op that JAX cannot run or that is not core; ``jax-parts``, it has no
-            config or no weights; ``jax-variables``, a variable that JAX has no dtype for; ``not-complete``.
-        RejectError: the file is refused.
-        UsageError: ``format-unknown``.
-    """
-    account = Report() if report is None else report
-    if isinstance(source, Model):
-        return _function(source, dtype, strict, account)
-    from etui.conversion import read
-
-    model, _ = read(source, report=account, native=False)
-    with model:
-        return _function(model, dtype, strict, account)
-
-
-def _function(model: Model, dtype: str | None, strict: bool, report: Report) -> Function:
+def function_of(model: Model, *, dtype: str | None, strict: bool, report: Report) -> Function:
+    """The pure function of a model, with its variables as JAX arrays; see `etui.jax.to_function`."""
     if model.config is None or model.weights is None:
         missing = "config" if model.config is None else "weights"
         raise error("jax-parts", found=f"a model without {missing}")

@@ -22,7 +22,7 @@ from etui.bridges.jax.trees import KeyPath, path_of
 from etui.containers.optimizer import Group, Optimizer
 from etui.containers.tensors import Tensor
 from etui.core import vocabulary
-from etui.errors import error, shown
+from etui.errors import error
 from etui.paths import escape_segment
 from etui.report import Report
 from etui.transfer import EXACT, REPARAMETRISED, Transfer
@@ -229,16 +229,3 @@ def _rate(bottom: Optimizer, h: Mapping[str, Any], found: _Reading, done: int) -
     at = replace(bottom, step=done, micro_step=done * int(h["accumulation_steps"]))
     rule = rate_of(at, h)
     return float(np.asarray(rule(max(0, done - 1)))) if callable(rule) else float(rule)
-
-
-def check_description(value: Any) -> Optimizer:
-    """An optimizer that the caller gave, by its object or by its name.
-
-    Raises:
-        UsageError: ``jax-argument``.
-    """
-    if isinstance(value, Optimizer):
-        return value
-    if isinstance(value, str):
-        return described(value)
-    raise error("jax-argument", found=f"optimizer={shown(value)}")

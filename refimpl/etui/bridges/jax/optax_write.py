@@ -15,7 +15,7 @@ from etui.bridges.jax.optax_states import CLOCK, COUNT, MICRO_STEP, PENDING, SHA
 from etui.bridges.jax.placing import dtype_of, like_leaf, placed_like, stored_dtype
 from etui.bridges.jax.trees import KeyPath, Tree, path_of
 from etui.containers.optimizer import Optimizer
-from etui.containers.tensors import Array
+from etui.containers.pieces import Array
 from etui.report import Report
 from etui.transfer import APPROXIMATE, EXACT, NOT_TRANSFERABLE, REPARAMETRISED, Transfer
 

@@ -12,7 +12,8 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from etui import dtypes
-from etui.containers.tensors import Array, Tensor
+from etui.containers.pieces import Array
+from etui.containers.tensors import Tensor
 from etui.errors import EtuiError, error, shown
 
 _HALVES = {"complex64": "float32", "complex128": "float64"}

@@ -83,7 +83,7 @@ def function_of(path: StrPath | Model, *, dtype: str | None, strict: bool, repor
     def of(model: Model) -> Any:
         core = in_core(model, report)
         core.state = in_memory(core.state)
-        return functions.to_function(core, dtype=dtype, strict=strict, report=report)
+        return functions.function_of(core, dtype=dtype, strict=strict, report=report)
 
     if isinstance(path, Model):
         return of(path)
@@ -99,7 +99,7 @@ def _load(
 ) -> Resumed:
     core = in_core(model, report)
     core.state = in_memory(core.state)
-    function = functions.to_function(core, dtype=dtype, strict=False, report=report)
+    function = functions.function_of(core, dtype=dtype, strict=False, report=report)
     tx = state = description = None
     stored = main_optimizer(core)
     if stored is not None:

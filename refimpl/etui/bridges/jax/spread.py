@@ -12,7 +12,8 @@ import numpy as np
 from etui import digest, dtypes
 from etui.checkpoints.distributed import Box
 from etui.containers.data_writer import plan_data, rehearse
-from etui.containers.tensors import Array, Lazy, Piece, Tensor, raw_bytes
+from etui.containers.pieces import Array, Lazy, Piece, raw_bytes
+from etui.containers.tensors import Tensor
 from etui.errors import error, shown
 from etui.limits import DEFAULT_LIMITS
 from etui.model import Model

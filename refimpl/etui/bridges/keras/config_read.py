@@ -197,7 +197,9 @@ class ConfigReader:
         """The value of an attribute; layers that the layer holds become children, and the value refers to them."""
         attribute = (row(module.op).held or {}).get(key)
         nodes = value if isinstance(value, list) else [value]
-        if not nodes or not all(_is_layer(node) for node in nodes):
+        # What a built-in layer holds is a layer; Keras before 2.3 says the dtype of a first layer alone.
+        sure = attribute is not None
+        if not nodes or not all(_is_layer(node, sure=sure) for node in nodes):
             return self.values.value(value)
         name = attribute or key
         groups = [name, f"_{name}"]
@@ -252,11 +254,18 @@ def _op(node: Mapping[str, Json]) -> str:
     return short(class_of(node.get("module"), node["class_name"], node.get("registered_name")), "layers")
 
 
-def _is_layer(node: Json) -> bool:
-    """Whether an object node has what every layer's config has; that of a model of tf_keras has no dtype."""
+def _is_layer(node: Json, *, sure: bool) -> bool:
+    """Whether an object node has what every layer's config has; that of a model of tf_keras has no dtype.
+
+    Args:
+        node: of what a layer's config has in it.
+        sure: whether nothing but layers has its place.
+    """
     if not is_object(node) or not isinstance(node["config"], dict):
         return False
     keys = node["config"].keys()
+    if sure and isinstance(node["config"].get("name"), str):
+        return True
     return keys >= {"name", "dtype"} or (keys >= {"name", "layers"} and isinstance(node["config"]["layers"], list))
 
 

@@ -17,7 +17,16 @@ _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def read_json(source: ByteSource, where: str, limits: Limits = DEFAULT_LIMITS) -> dict[str, Json]:
-    """Decode one document, which must be an object.
+    """Decode one document, which must be an object; see `read_value`."""
+    tree = read_value(source, where, limits)
+    if not isinstance(tree, dict):
+        found = f"{shown(tree)} in place of an object"
+        raise error("keras-json", where=where, found=found, hint="Name another file: this is JSON of something else.")
+    return tree
+
+
+def read_value(source: ByteSource, where: str, limits: Limits = DEFAULT_LIMITS) -> Json:
+    """Decode one document of any kind.
 
     Raises:
         MalformedError: ``keras-json``: no UTF-8, no JSON, a key twice, a lone surrogate, nested too deep, a number of
@@ -50,8 +59,6 @@ def read_json(source: ByteSource, where: str, limits: Limits = DEFAULT_LIMITS) -
         fail(str(reason))
     except (ValueError, RecursionError) as reason:
         fail(shown(str(reason), 200))
-    if not isinstance(tree, dict):
-        fail(f"{shown(tree)} in place of an object")
     _check(tree, limits, fail, escaped=_ESCAPED_SURROGATE.search(text) is not None)
     return tree
 
@@ -77,7 +84,8 @@ def check_values(source: ByteSource, most: int, where: str) -> None:
 
 def _check(tree: Json, limits: Limits, fail: Callable[[str], NoReturn], *, escaped: bool) -> None:
     """Depth, and strings that UTF-8 can hold; `escaped` if the text has escapes of surrogates, the only way to them."""
-    level, depth = [tree], 1
+    level: list[Json] = [[tree]]
+    depth = 0
     while level:
         depth += 1
         items = [item for node in level for item in (node.values() if isinstance(node, dict) else node)]

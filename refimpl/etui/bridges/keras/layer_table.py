@@ -210,3 +210,9 @@ LAYERS: dict[str, Row] = {
         keyed=True,
     ),
 }
+
+_VARIABLES = [variable for row in LAYERS.values() for variable in row.variables]
+UNTRAINED = frozenset(one.name for one in _VARIABLES if not one.trainable) - {
+    one.name for one in _VARIABLES if one.trainable
+}
+"""Roles that no built-in layer trains: what a file without a config tells of a variable's flag."""

@@ -23,7 +23,7 @@ from etui.bridges.keras.values import ValueReader, frame_of, is_object
 from etui.bridges.keras.variables import tensor_of
 from etui.canonical.values import ObjectValue
 from etui.containers.optimizer import Group, Optimizer
-from etui.containers.tensors import raw_bytes
+from etui.containers.pieces import raw_bytes
 from etui.report import Report
 
 _INNER = "inner_optimizer"

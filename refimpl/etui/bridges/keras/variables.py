@@ -14,7 +14,8 @@ from etui.bridges.keras.layout import VARS, Place, places
 from etui.bridges.keras.modules import join, keep, residue, row
 from etui.bridges.keras.roles import Role, adapter_shapes, read_roles, write_keys
 from etui.containers.config import Config
-from etui.containers.tensors import Array, Tensor, raw_bytes
+from etui.containers.pieces import Array, raw_bytes
+from etui.containers.tensors import Tensor
 from etui.containers.weights import Weights
 from etui.errors import error
 from etui.report import Report

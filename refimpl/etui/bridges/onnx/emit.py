@@ -18,7 +18,7 @@ from etui.bridges.onnx.value import BOOL, FLOAT, INT64, STRING, Value
 from etui.canonical.values import OutputRef
 from etui.containers.config import Config, Graph, Module
 from etui.core import vocabulary
-from etui.core.flows import Flow, carried, in_order, leaves, marked, nested
+from etui.core.flows import Flow, carried, counted, leaves, marked, nested, remasked
 from etui.errors import EtuiError, error, shown
 from etui.model import Model
 from etui.programs.facts import Spec
@@ -162,23 +162,18 @@ class Emitter:
         self, module: Module, args: list[Any], kwargs: dict[str, Any], path: str, *, training: bool
     ) -> list[Flow]:
         """A graph that is called as a module, or a sequence of modules without one."""
+        flows = remasked([self._flow(leaf) for leaf in leaves(args)], kwargs.get("mask"))
         if module.graph is None:
             if module.op != "core:sequential":
                 raise error("onnx-op", found="a graph without its calls")
-            flows = [self._flow(leaf) for leaf in leaves(args)]
             for child in module.modules:
                 place = f"{path}/{child.name}" if path else child.name
                 flows = self.module(child, list(flows), {}, place, training=training)
             return flows
         ends = list(leaves(module.graph.inputs))
-        names = [reference.call for reference in ends]
-        given = [*leaves(args), *leaves([kwargs[name] for name in names if name in kwargs])]
-        flows = [self._flow(leaf) for leaf in given]
         if len(flows) != len(ends):
+            names = [reference.call for reference in ends]
             raise error("onnx-op", found=f"{len(flows)} tensors for the {len(ends)} inputs {names}")
-        if kwargs.get("mask") is not None:
-            masks = [self._flow(leaf).value for leaf in leaves(kwargs["mask"])]
-            flows = [Flow(flow.value, mask) for flow, mask in zip(flows, masks, strict=True)]
         results = self._calls(module, module.graph, dict(zip(ends, flows, strict=True)), path, training=training)
         return [results[reference] for reference in leaves(module.graph.outputs)]
 
@@ -188,7 +183,7 @@ class Emitter:
         """An op by its nodes."""
         name = module.op.removeprefix(vocabulary.NAMESPACE)
         entry, definition = vocabulary.op_of(module), definitions()[name]
-        positional = in_order(entry.inputs, args, kwargs, "onnx-op")
+        positional = counted(entry.inputs, args, "onnx-op")
         attrs = vocabulary.attrs_of(module)
         missing = [key for key, attr in entry.attrs.items() if attr.required and key not in attrs]
         if missing:

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from etui import dtypes
 from etui.bridges.onnx.types import fits, stored_bytes
-from etui.containers.tensors import Stored, Tensor
+from etui.containers.pieces import Stored
+from etui.containers.tensors import Tensor
 from etui.errors import RejectError, error, shown
 from etui.limits import Limits
 from etui.model import Model

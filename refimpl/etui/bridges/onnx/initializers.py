@@ -15,7 +15,8 @@ from etui.bridges.onnx.builder import Builder
 from etui.bridges.onnx.tools import reshape
 from etui.bridges.onnx.types import PACKED, STORED
 from etui.bridges.onnx.value import BOOL, DOUBLE, FLOAT, INT64, Value
-from etui.containers.tensors import Piece, Tensor
+from etui.containers.pieces import Piece
+from etui.containers.tensors import Tensor
 from etui.errors import error
 from etui.model import Model
 from etui.onnx_pointers import TENSOR

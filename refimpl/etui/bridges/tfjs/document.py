@@ -1,4 +1,4 @@
-"""`model.json`: where it is, what kind of model it holds, and the fields around the topology (annex H.1)."""
+"""The JSON of a model: where it is, what kind of model it holds, and the fields around the topology (annex H.1)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from etui.bridges.keras.json_text import read_json
+from etui.bridges.keras.json_text import read_json, read_value
 from etui.errors import EtuiError, error, shown
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.storage.foreign_folder import ForeignFolder
@@ -17,6 +17,8 @@ Json = Any
 Kind = Literal["layers", "graph"]
 
 MODEL = "model.json"
+WEIGHTS = "weights_manifest.json"
+"""The document of weights alone."""
 FRAMEWORK = "tfjs"
 JSON = "application/json"
 TOPOLOGY, MANIFEST, FORMAT = "modelTopology", "weightsManifest", "format"
@@ -24,11 +26,12 @@ FORMATS: dict[Kind, str] = {"layers": "layers-model", "graph": "graph-model"}
 # Enough to see the first fields, of which one is among these in every file.
 _HEAD_BYTES = 64 * 1024
 _MARKS = (b'"modelTopology"', b'"weightsManifest"')
+_GROUP = (b'"paths"', b'"weights"')
 
 
-def place_of(path: Path) -> tuple[Path, str]:
+def place_of(path: Path, document: str = MODEL) -> tuple[Path, str]:
     """The folder and the name of the document of a model that is named by either."""
-    return (path, MODEL) if path.is_dir() else (path.parent, path.name)
+    return (path, document) if path.is_dir() else (path.parent, path.name)
 
 
 def is_kind(path: Path, kind: Kind) -> bool:
@@ -36,13 +39,34 @@ def is_kind(path: Path, kind: Kind) -> bool:
     folder, name = place_of(path)
     try:
         with ForeignFolder(folder, link="part-not-a-file") as files:
-            size = files.size(name) or 0
-            head = files.read(name, 0, min(size, _HEAD_BYTES)) if size else b""
-            if not head.lstrip().startswith(b"{") or not any(mark in head for mark in _MARKS):
+            if not _begins(files, name, b"{", _MARKS):
                 return False
             return kind_of(_tree(files, name, DEFAULT_LIMITS)) == kind
     except EtuiError:
         return False
+
+
+def is_list(path: Path) -> bool:
+    """Whether a file, or `weights_manifest.json` in a folder, lists groups of weights; never an error of the content.
+
+    Only the first entry is looked at: what is wrong with another one is for the reader to say.
+    """
+    folder, name = place_of(path, WEIGHTS)
+    try:
+        with ForeignFolder(folder, link="part-not-a-file") as files:
+            if not _begins(files, name, b"[", _GROUP):
+                return False
+            found = _value(files, name, DEFAULT_LIMITS)
+    except EtuiError:
+        return False
+    first = found[0] if isinstance(found, list) and found else None
+    return isinstance(first, dict) and {"paths", "weights"} <= first.keys()
+
+
+def _begins(files: ForeignFolder, name: str, bracket: bytes, marks: tuple[bytes, ...]) -> bool:
+    size = files.size(name) or 0
+    head = files.read(name, 0, min(size, _HEAD_BYTES)) if size else b""
+    return head.lstrip().startswith(bracket) and any(mark in head for mark in marks)
 
 
 def kind_of(tree: Mapping[str, Json]) -> Kind | None:
@@ -73,14 +97,46 @@ def read_document(files: ForeignFolder, name: str, kind: Kind, limits: Limits) -
     return tree
 
 
+def read_list(files: ForeignFolder, name: str, limits: Limits) -> list[Json]:
+    """The groups that a document of weights alone lists, as they are written.
+
+    Raises:
+        MalformedError: ``keras-json``.
+        InvalidError: ``tfjs-form``.
+        LimitError: ``limit-document``.
+        StorageError: ``storage-failed``.
+    """
+    return _listed(_value(files, name, limits), f"{files.location}/{name}")
+
+
+def parse_list(data: bytes, where: str, limits: Limits) -> list[Json]:
+    """The groups that a document in memory lists; see `read_list`."""
+    return _listed(read_value(BytesSource(data), where, limits), where)
+
+
+def _listed(found: Json, where: str) -> list[Json]:
+    if not isinstance(found, list):
+        raise error("tfjs-form", where=where, found=f"{shown(found)} in place of a list of groups")
+    return found
+
+
 def _tree(files: ForeignFolder, name: str, limits: Limits) -> dict[str, Json]:
+    return read_json(*_source(files, name, limits), limits)
+
+
+def _value(files: ForeignFolder, name: str, limits: Limits) -> Json:
+    return read_value(*_source(files, name, limits), limits)
+
+
+def _source(files: ForeignFolder, name: str, limits: Limits) -> tuple[BytesSource, str]:
+    """The bytes of a document, and its name for messages."""
     where = f"{files.location}/{name}"
     size = files.size(name)
     if size is None:
         raise error("tfjs-data", where=files.location, found=f"no file {shown(name)}")
     if size > limits.document_bytes:
         raise error("limit-document", where=where, found=f"{size} bytes")
-    return read_json(BytesSource(files.read(name, 0, size)), where, limits)
+    return BytesSource(files.read(name, 0, size)), where
 
 
 def parse_document(data: bytes, where: str, limits: Limits) -> dict[str, Json]:
@@ -93,7 +149,7 @@ def parse_document(data: bytes, where: str, limits: Limits) -> dict[str, Json]:
     return read_json(BytesSource(data), where, limits)
 
 
-def write_document(tree: Mapping[str, Json], limits: Limits) -> bytes:
+def write_document(tree: Mapping[str, Json] | list[Json], limits: Limits, name: str = MODEL) -> bytes:
     """The bytes of a document, which JavaScript reads: its JSON has no bare NaN or Infinity.
 
     Raises:
@@ -103,7 +159,7 @@ def write_document(tree: Mapping[str, Json], limits: Limits) -> bytes:
     try:
         data = json.dumps(tree, allow_nan=False).encode()
     except (ValueError, TypeError) as cause:
-        raise error("tfjs-value", where=MODEL, found=str(cause)) from cause
+        raise error("tfjs-value", where=name, found=str(cause)) from cause
     if len(data) > limits.document_bytes:
-        raise error("limit-document", where=MODEL, found=f"{len(data)} bytes")
+        raise error("limit-document", where=name, found=f"{len(data)} bytes")
     return data

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from etui.bridges.tfjs.document import MODEL, place_of, read_document
-from etui.bridges.tfjs.manifest import SHARD_BYTES, Group, read_manifest
+from etui.bridges.tfjs.document import MODEL, WEIGHTS, Kind, place_of, read_document, read_list
+from etui.bridges.tfjs.manifest import SHARD_BYTES, Group, read_groups, read_manifest
 from etui.bridges.tfjs.weight import Weight, encode
 from etui.containers.data_writer import Progress
 from etui.containers.tensors import Tensor
@@ -49,8 +49,14 @@ def manifest_of(groups: Iterable[Packed]) -> list[dict[str, Any]]:
     return [{"paths": list(g.paths), "weights": [weight.entry() for weight, _ in g.weights]} for g in groups]
 
 
-def check_folder(target: str | os.PathLike[str], limits: Limits) -> None:
+def check_folder(target: str | os.PathLike[str], limits: Limits, *documents: str) -> None:
     """Refuse a target that is no place for a folder, or a folder with files that are not of the model in it.
+
+    Args:
+        target: path of the folder.
+        limits: of the document that is there.
+        documents: the names of the files that a model of the format has beside its weights, the first of which lists
+            these; by default `model.json`.
 
     Raises:
         UsageError: ``writer-misuse``.
@@ -61,18 +67,23 @@ def check_folder(target: str | os.PathLike[str], limits: Limits) -> None:
         raise error("writer-misuse", where=str(path), found="a file's name", hint="Name the folder of the model.")
     if not path.is_dir() or not any(path.iterdir()):
         return
-    folder, name = place_of(path)
+    names = documents or (MODEL,)
+    folder, name = place_of(path, names[0])
     with ForeignFolder(folder, link="part-not-a-file") as files:
-        own = {name} | _listed(files, name, limits)
+        own = {*names} | _listed(files, name, limits)
         other = next((found for found in files.entries() if found not in own), None)
     if other is not None:
         raise error("target-other-format", where=str(path), found=f"{shown(other)}, which is no file of the model")
 
 
 def _listed(files: ForeignFolder, name: str, limits: Limits) -> set[str]:
-    for kind in ("layers", "graph"):
+    kinds: tuple[Kind | None, ...] = (None,) if name == WEIGHTS else ("layers", "graph")
+    for kind in kinds:
         try:
-            groups = read_manifest(read_document(files, name, kind, limits), name, limits)
+            if kind is None:
+                groups = read_groups(read_list(files, name, limits), name, limits)
+            else:
+                groups = read_manifest(read_document(files, name, kind, limits), name, limits)
         except EtuiError:
             continue
         return {path for group in groups for path in group.paths}
@@ -80,9 +91,12 @@ def _listed(files: ForeignFolder, name: str, limits: Limits) -> set[str]:
 
 
 def write_files(
-    target: str | os.PathLike[str], document: bytes, groups: Iterable[Packed], progress: Progress | None
+    target: str | os.PathLike[str],
+    documents: Mapping[str, bytes],
+    groups: Iterable[Packed],
+    progress: Progress | None,
 ) -> None:
-    """Write a folder in place of what is there.
+    """Write a folder in place of what is there: the groups, then the documents by their names.
 
     Raises:
         StorageError: ``storage-failed``; what was at the place is as it was.
@@ -92,7 +106,8 @@ def write_files(
             shards = _Shards(group, progress)
             for path, length in zip(group.paths, shards.lengths, strict=True):
                 files.write(path, shards.take(length))
-        files.write(MODEL, [document])
+        for name, data in documents.items():
+            files.write(name, [data])
 
 
 class _Shards:

@@ -11,6 +11,7 @@ from etui import paths
 from etui.bridges.keras.account import Scope, account
 from etui.bridges.tfjs.document import (
     MANIFEST,
+    MODEL,
     is_kind,
     kind_of,
     parse_document,
@@ -20,6 +21,7 @@ from etui.bridges.tfjs.document import (
 )
 from etui.bridges.tfjs.files import Packed, as_stored, check_folder, fits, manifest_of, packed, write_files
 from etui.bridges.tfjs.manifest import Group, read_manifest, stored_weights
+from etui.bridges.tfjs.variables import path_of, tensors_of
 from etui.bridges.tfjs.weight import DTYPES, LOADED, Weight
 from etui.containers.data_writer import Progress
 from etui.containers.tensors import Tensor
@@ -85,11 +87,6 @@ def read(path: Path, report: Report, *, limits: Limits, native: bool = True) -> 
     return model
 
 
-def path_of(name: str) -> str:
-    """The path of the variable for a weight's name: its segments, escaped."""
-    return "/".join(paths.escape_segment(segment) for segment in name.split("/"))
-
-
 def _metadata(tree: Mapping[str, Json]) -> dict[str, Json]:
     """What the document says of the model beside its graph: the author's own map, and the signature."""
     user = tree.get(_USER)
@@ -122,7 +119,7 @@ def write(
     """
     check_folder(target, limits)
     data, tree = _program(model, limits)
-    tensors = _tensors(model.weights or Weights())
+    tensors = tensors_of(model.weights or Weights())
     groups = read_manifest(tree, PROGRAM, limits)
     kept = as_stored(groups, tensors)
     fields = _with_metadata(tree, model.metadata)
@@ -135,7 +132,8 @@ def write(
     account(model, report, _SCOPE)
     if strict:
         report.require_complete()
-    write_files(target, data if fields == tree else write_document(fields, limits), kept, progress)
+    document = data if fields == tree else write_document(fields, limits)
+    write_files(target, {MODEL: document}, kept, progress)
 
 
 def _program(model: Model, limits: Limits) -> tuple[bytes, dict[str, Json]]:
@@ -147,14 +145,6 @@ def _program(model: Model, limits: Limits) -> tuple[bytes, dict[str, Json]]:
     if kind_of(tree) != "graph":
         raise error("tfjs-graph", where=PROGRAM, found="a document that holds no graph model")
     return data, tree
-
-
-def _tensors(weights: Weights) -> dict[str, Tensor]:
-    """The tensors by the names of the weights."""
-    found = {}
-    for path in [*weights.variables, *weights.aliases]:
-        found["/".join(paths.unescape_segment(segment) for segment in path.split("/"))] = weights[path].tensor
-    return found
 
 
 def _with_metadata(tree: dict[str, Json], metadata: Mapping[str, Json]) -> dict[str, Json]:

@@ -213,7 +213,7 @@ def write(
     account(model, report, Scope(_TITLE, holds, outside=frozenset({"optimizer"}), native=NATIVE))
     if strict:
         report.require_complete()
-    write_files(target, document, groups, progress)
+    write_files(target, {MODEL: document}, groups, progress)
 
 
 def _verbatim(model: Model, limits: Limits, report: Report) -> tuple[bytes, list[Packed]] | None:

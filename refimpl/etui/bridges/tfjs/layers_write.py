@@ -7,8 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from etui.bridges.keras.config_read import ConfigReader
 from etui.bridges.keras.content import Dialect, Written
 from etui.bridges.keras.dialects.normalize import to_dialect
@@ -16,13 +14,13 @@ from etui.bridges.keras.h5.training import written_training
 from etui.bridges.keras.layer_variables import LayerVariable, LayerVariables, layer_variables
 from etui.bridges.keras.model_write import Writing
 from etui.bridges.keras.modules import residue
-from etui.bridges.tfjs import vocabulary
+from etui.bridges.tfjs.narrowing import Narrowing
 from etui.bridges.tfjs.slots import GROUP, own_class, written_slots
 from etui.bridges.tfjs.topology_write import TopologyWriter
 from etui.bridges.tfjs.training import own_training
-from etui.bridges.tfjs.weight import DTYPES, Weight
+from etui.bridges.tfjs.weight import Weight
 from etui.bridges.tfjs.weight_names import is_legal, listed_path, names_of
-from etui.containers.tensors import Array, Tensor
+from etui.containers.tensors import Tensor
 from etui.model import Model
 from etui.report import Report
 
@@ -31,8 +29,6 @@ Json = Any
 _DIALECT: Dialect = "tf_keras"
 _KERAS_VERSION = "2.21.0"
 _NOT_LEGAL = re.compile(r"[^-A-Za-z0-9._]")
-_INT32 = np.iinfo(np.int32)
-_BY_NEUTRAL = {neutral: name for name, neutral in DTYPES.items()} | {"string": "string"}
 
 
 @dataclass(slots=True)
@@ -73,7 +69,7 @@ def layers_of(model: Model, report: Report) -> Layers:
     names = _renamed(variables)
     for path, name in names.items():
         report.add("module", path, "translated", f"is named {name}: weights are told apart by the layer's name")
-    narrowing = _Narrowing({id(v.tensor): path for path, v in (model.weights or {}).items()}, report)
+    narrowing = Narrowing({id(v.tensor): path for path, v in (model.weights or {}).items()}, report)
     named = list(zip(names_of(variables, names), variables, strict=True))
     weights = [narrowing.weight(name, written.datasets[variable.layout]) for name, variable in named]
     facts = residue(writing.model_config.model).get("metadata")
@@ -203,49 +199,3 @@ def _renamed(variables: Iterable[LayerVariable]) -> dict[str, str]:
 def _legal(name: str) -> str:
     text = _NOT_LEGAL.sub("_", name)
     return text if text[:1].isalnum() else f"layer_{text}"
-
-
-@dataclass(slots=True)
-class _Narrowing:
-    """Brings weights to a dtype of TensorFlow.js.
-
-    Attributes:
-        paths: of variables, by the identity of their tensors.
-        report: gets an entry for each weight that is cast.
-    """
-
-    paths: Mapping[int, str]
-    report: Report
-
-    def weight(self, name: str, tensor: Tensor) -> tuple[Weight, Tensor]:
-        """The entry of a weight and the tensor that it holds."""
-        dtype = tensor.dtype
-        found = dtype if dtype in vocabulary.WEIGHT_DTYPES else _narrowed(dtype)
-        if found != dtype:
-            self._account(name, tensor, found)
-            tensor = _cast(tensor, found)
-        return Weight(name, tensor.shape, _BY_NEUTRAL[found]), tensor
-
-    def _account(self, name: str, tensor: Tensor, found: str) -> None:
-        path = self.paths.get(id(tensor), name)
-        detail = f"{tensor.dtype} becomes {found}"
-        if found == "int32" and tensor.dtype in ("int64", "uint64", "uint32"):
-            elements = tensor.numpy()
-            if elements.size and not _INT32.min <= int(elements.min()) <= int(elements.max()) <= _INT32.max:
-                self.report.add("variable", path, "not-transferable", f"{detail}, which does not hold its elements")
-                return
-        self.report.add("variable", path, "cast", detail)
-
-
-def _narrowed(dtype: str) -> str:
-    if dtype.startswith("complex"):
-        return "complex64"
-    return "int32" if dtype.startswith(("int", "uint")) else "float32"
-
-
-def _cast(tensor: Tensor, dtype: str) -> Tensor:
-    def load() -> Array:
-        with np.errstate(over="ignore", invalid="ignore"):
-            return tensor.numpy().astype(dtype)
-
-    return Tensor.of(load()) if dtype == "complex64" else Tensor.lazy(dtype, tensor.shape, load)

@@ -44,9 +44,11 @@ def read_manifest(tree: dict[str, Json], where: str, limits: Limits) -> tuple[Gr
         LimitError: ``limit-foreign``, ``limit-rank``, ``limit-tensor``.
     """
     nodes = tree.get("weightsManifest")
-    if nodes is None:
-        return ()
-    where = f"{where}, weightsManifest"
+    return () if nodes is None else read_groups(nodes, f"{where}, weightsManifest", limits)
+
+
+def read_groups(nodes: Json, where: str, limits: Limits) -> tuple[Group, ...]:
+    """The groups of a manifest; see `read_manifest`."""
     if not isinstance(nodes, list):
         raise error("tfjs-form", where=where, found=shown(nodes))
     groups = tuple(_read_group(node, f"{where}[{at}]", limits) for at, node in enumerate(nodes))

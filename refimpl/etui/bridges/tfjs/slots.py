@@ -16,7 +16,8 @@ from etui.bridges.keras.content import Renamed, Stored
 from etui.bridges.tfjs.manifest import StoredWeight
 from etui.bridges.tfjs.weight import Weight
 from etui.containers.optimizer import Optimizer
-from etui.containers.tensors import Array, Tensor
+from etui.containers.pieces import Array
+from etui.containers.tensors import Tensor
 
 Json = Any
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from etui import dtypes
-from etui.containers.tensors import Array
+from etui.containers.pieces import Array
 from etui.errors import error
 
 # numpy has no such dtypes of its own, and torch takes none of ml_dtypes' arrays: the bits go as integers.

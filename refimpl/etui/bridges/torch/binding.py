@@ -16,7 +16,8 @@ from torch import nn
 
 from etui.bridges.torch.arrays import array_of, view_of
 from etui.containers.config import Config
-from etui.containers.tensors import Array, Tensor
+from etui.containers.pieces import Array
+from etui.containers.tensors import Tensor
 from etui.containers.weights import Variable, Weights
 from etui.errors import error
 from etui.model import Model

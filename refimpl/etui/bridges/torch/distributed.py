@@ -31,7 +31,7 @@ from etui.checkpoints.distributed import Box, FolderPlace, GlobalPlan, Place, Ra
 from etui.checkpoints.series import Series
 from etui.checkpoints.series_place import SeriesPlace
 from etui.containers.data_writer import Progress
-from etui.containers.tensors import Array
+from etui.containers.pieces import Array
 from etui.dtypes import DTYPES
 from etui.errors import error, shown
 from etui.limits import DEFAULT_LIMITS, Limits

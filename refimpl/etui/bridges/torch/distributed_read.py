@@ -24,7 +24,8 @@ from etui.artifact import open_model
 from etui.bridges.torch.arrays import tensor_of, torch_dtype, view_of
 from etui.bridges.torch.distributed_entries import Entry, entries
 from etui.bridges.torch.distributed_keys import Path
-from etui.containers.tensors import Array, Tensor
+from etui.containers.pieces import Array
+from etui.containers.tensors import Tensor
 from etui.errors import EtuiError, error, shown
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.model import Model

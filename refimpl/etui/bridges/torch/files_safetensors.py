@@ -19,7 +19,8 @@ from etui import dtypes
 from etui.bridges.keras.account import Scope, account
 from etui.bridges.torch.files_names import BUFFERS, name_of, path_of
 from etui.containers.data_writer import Progress
-from etui.containers.tensors import Array, Tensor, raw_bytes
+from etui.containers.pieces import Array, raw_bytes
+from etui.containers.tensors import Tensor
 from etui.containers.weights import Weights
 from etui.errors import error, shown
 from etui.limits import DEFAULT_LIMITS, Limits

@@ -94,6 +94,25 @@ def project(x: Array, kernel: Array, bias: Array | None, axes: int = 1) -> Array
     return y if bias is None else y + bias
 
 
+def kept_by_call(
+    query: Array,
+    value: Array,
+    key: Array | None,
+    mask: Mask,
+    *,
+    query_mask: Any = None,
+    value_mask: Any = None,
+    key_mask: Any = None,
+    attention_mask: Any = None,
+    use_causal_mask: bool = False,
+    **_: Any,
+) -> tuple[Array | None, Array | None]:
+    """The mask of the query, and the pairs that all masks of a call of `mha` or `gqa` keep; `None` keeps all."""
+    query_mask, value_mask, key_mask = own_masks(mask, [query_mask, value_mask, key_mask])
+    sizes = (query.shape[1], value.shape[1]) if use_causal_mask else None
+    return query_mask, kept_pairs(query_mask, [value_mask, None if key is None else key_mask], attention_mask, sizes)
+
+
 @op("mha", masked=True)
 def mha(
     query: Array,
@@ -103,16 +122,11 @@ def mha(
     key_dim: int,
     attention_axes: list[int] | None,
     mask: Mask = None,
-    query_mask: Any = None,
-    value_mask: Any = None,
-    key_mask: Any = None,
-    attention_mask: Any = None,
-    use_causal_mask: bool = False,
     return_attention_scores: bool = False,
     dropout: float = 0.0,
     training: bool = False,
     rng: Rng = None,
-    **params: Any,
+    **given: Any,
 ) -> tuple[Any, Mask]:
     """Multi-head attention over the attention axes of [batch, …, features]; other axes are as that of the batch.
 
@@ -120,9 +134,7 @@ def mha(
     weights are softmax(Q·K / √key_dim) over all places on the attention axes, for each head; the weighted sum of V
     times the output's kernel, summed over heads and dimensions, plus its bias, is the result.
     """
-    query_mask, value_mask, key_mask = own_masks(mask, [query_mask, value_mask, key_mask])
-    sizes = (query.shape[1], value.shape[1]) if use_causal_mask else None
-    kept = kept_pairs(query_mask, [value_mask, None if key is None else key_mask], attention_mask, sizes)
+    query_mask, kept = kept_by_call(query, value, key, mask, **given)
 
     rank = query.ndim
     axes = list(range(1, rank - 1)) if attention_axes is None else [axis % rank for axis in attention_axes]
@@ -130,7 +142,7 @@ def mha(
 
     def heads_first(x: Array, role: str) -> Array:
         """[batch, other axes…, heads, attention axes…, dimensions] of what is projected."""
-        y = project(x, params[f"{role}_kernel"], params.get(f"{role}_bias"))
+        y = project(x, given[f"{role}_kernel"], given.get(f"{role}_bias"))
         others = [axis for axis in range(rank - 1) if axis not in axes]
         return np.transpose(y, [*others, rank - 1, *axes, rank])
 
@@ -145,7 +157,7 @@ def mha(
 
     others = [axis for axis in range(rank - 1) if axis not in axes]
     back = np.argsort([*others, rank - 1, *axes, rank])
-    output = project(np.transpose(mixed, back), params["output_kernel"], params.get("output_bias"), axes=2)
+    output = project(np.transpose(mixed, back), given["output_kernel"], given.get("output_bias"), axes=2)
     return ([output, weights], [query_mask, None]) if return_attention_scores else (output, query_mask)
 
 
@@ -160,28 +172,21 @@ def gqa(
     head_dim: int,
     use_gate: bool = False,
     mask: Mask = None,
-    query_mask: Any = None,
-    value_mask: Any = None,
-    key_mask: Any = None,
-    attention_mask: Any = None,
-    use_causal_mask: bool = False,
     return_attention_scores: bool = False,
     dropout: float = 0.0,
     training: bool = False,
     rng: Rng = None,
-    **params: Any,
+    **given: Any,
 ) -> tuple[Any, Mask]:
     """As `mha` on [batch, time, features], where successive heads of the query share a head of key and value.
 
     Head i of the query goes with head i // (num_query_heads / num_key_value_heads). The gate, if there is one, is
     sigmoid(query times its kernel plus its bias), which multiplies the weighted sums.
     """
-    query_mask, value_mask, key_mask = own_masks(mask, [query_mask, value_mask, key_mask])
-    sizes = (query.shape[1], value.shape[1]) if use_causal_mask else None
-    kept = kept_pairs(query_mask, [value_mask, None if key is None else key_mask], attention_mask, sizes)
+    query_mask, kept = kept_by_call(query, value, key, mask, **given)
 
     def projected(x: Array, role: str) -> Array:
-        return np.moveaxis(project(x, params[f"{role}_kernel"], params.get(f"{role}_bias")), 2, 1)
+        return np.moveaxis(project(x, given[f"{role}_kernel"], given.get(f"{role}_bias")), 2, 1)
 
     q = projected(query, "query")
     shared = num_query_heads // num_key_value_heads
@@ -190,8 +195,8 @@ def gqa(
     weights = weights_of((q @ np.swapaxes(k, -1, -2)) / math.sqrt(head_dim), kept)
     mixed = np.moveaxis(drop_weights(weights, dropout, training, rng) @ v, 1, 2)
     if use_gate:
-        mixed = mixed * sigmoid(project(query, params["gate_kernel"], params.get("gate_bias")))
-    output = project(mixed, params["output_kernel"], params.get("output_bias"), axes=2)
+        mixed = mixed * sigmoid(project(query, given["gate_kernel"], given.get("gate_bias")))
+    output = project(mixed, given["output_kernel"], given.get("output_bias"), axes=2)
     return ([output, weights], [query_mask, None]) if return_attention_scores else (output, query_mask)
 
 

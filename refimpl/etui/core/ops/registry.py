@@ -18,15 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib import import_module
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from etui.core.ops.floats import floating
 from etui.core.parameters import activation_in
-from etui.errors import error, shown
+from etui.core.registry import Registry, function_itself
 
 Array = np.ndarray[Any, Any]
 Mask = Any
@@ -49,7 +47,6 @@ _FAMILIES = (
     "recurrent",
     "shaping",
 )
-_F = TypeVar("_F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,40 +67,23 @@ class Definition:
     wraps: bool = False
 
 
-_OPS: dict[str, Definition] = {}
-_ACTIVATIONS: dict[str, Callable[..., Array]] = {}
+_OPS = Registry("etui.core.ops", _FAMILIES, Definition)
+_ACTIVATIONS = Registry("etui.core.ops", _FAMILIES, function_itself)
 
-
-def op(name: str, *, masked: bool = False, updates: bool = False, wraps: bool = False) -> Callable[[_F], _F]:
-    """Write down the decorated function as the definition of the op ``core:<name>``; see `Definition`."""
-
-    def keep(function: _F) -> _F:
-        _OPS[name] = Definition(function, masked, updates, wraps)
-        return function
-
-    return keep
-
-
-def activation(name: str) -> Callable[[_F], _F]:
-    """Write down the decorated function as the definition of the activation ``core:activations.<name>``."""
-
-    def keep(function: _F) -> _F:
-        _ACTIVATIONS[name] = function
-        return function
-
-    return keep
+op = _OPS.write
+"""Write down the decorated function as the definition of the op ``core:<name>``; its kind as `Definition` has it."""
+activation = _ACTIVATIONS.write
+"""Write down the decorated function as the definition of the activation ``core:activations.<name>``."""
 
 
 def definitions() -> Mapping[str, Definition]:
     """The definitions of all ops, by the name without its namespace."""
-    _load()
-    return _OPS
+    return _OPS.entries
 
 
 def activations() -> Mapping[str, Callable[..., Array]]:
     """The definitions of all activations, by name."""
-    _load()
-    return _ACTIVATIONS
+    return _ACTIVATIONS.entries
 
 
 def activation_function(value: Any, where: str = "") -> Activation:
@@ -116,13 +96,5 @@ def activation_function(value: Any, where: str = "") -> Activation:
     Raises:
         UsageError: ``core-evaluate``, it is no activation of the vocabulary.
     """
-    found = activation_in(activations(), value)
-    if found is None:
-        raise error("core-evaluate", where=where, found=f"the activation {shown(value)}")
+    found = activation_in(activations(), value, "core-evaluate", where)
     return lambda x: found(floating(x))
-
-
-@cache
-def _load() -> None:
-    for family in _FAMILIES:
-        import_module(f"etui.core.ops.{family}")

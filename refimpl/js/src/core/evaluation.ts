@@ -98,9 +98,9 @@ export class Evaluation {
   ): Tensor[] {
     this.calls--;
     if (this.calls < 0) refuseCall(module.path, 'more calls of modules than an evaluation may take');
-    if (module.graph !== null) return this.graph(module, inputs, training);
-    if (module.op === 'sequential') return this.chain(module, inputs, training);
-    checkArguments(module, inputs, kwargs);
+    if (module.graph !== null) return this.graph(module, remasked(module, inputs, kwargs.mask), training);
+    if (module.op === 'sequential') return this.chain(module, remasked(module, inputs, kwargs.mask), training);
+    checkInputs(module, inputs);
     const dtype = computeDtype(module.attrs);
     const call: Call = {
       where: module.path,
@@ -242,22 +242,28 @@ function leaves(module: Module, argument: Argument): (Tensor | null)[] {
   return refuseCall(module.path, `an input that is no tensor: ${String(argument)}`);
 }
 
-/** Refuses another number of inputs than the op takes, and arguments that it does not have. */
-function checkArguments(
+/** The inputs of a module of modules, with the masks that its call gives in the place of theirs (CV-13). */
+function remasked(
   module: Module,
   inputs: readonly (Tensor | null)[],
-  kwargs: Readonly<Record<string, Argument>>,
-): void {
-  const { inputs: names, call = {} } = VOCABULARY.ops[module.op]!;
+  argument: Argument | undefined,
+): readonly (Tensor | null)[] {
+  if (argument === undefined || argument === null) return inputs;
+  const masks = leaves(module, argument);
+  if (masks.length !== inputs.length) refuseCall(module.path, `${masks.length} masks of ${inputs.length} inputs`);
+  return inputs.map((input, i) => {
+    const mask = masks[i] ?? null;
+    return input === null || mask === null ? input : { value: input.value, mask: mask.value };
+  });
+}
+
+/** Refuses another number of inputs than the op takes; what else a call has was looked at when the config was read. */
+function checkInputs(module: Module, inputs: readonly (Tensor | null)[]): void {
+  const { inputs: names } = VOCABULARY.ops[module.op]!;
   const needed = names.filter((name) => !/[?*.]$/.test(name)).length;
   const open = names.some((name) => /[*.]$/.test(name));
   const given = inputs.slice(0, needed).filter((input) => input !== null).length;
   if (given < needed || (inputs.length > names.length && !open)) {
     refuseCall(module.path, `${inputs.length} inputs for ${names.join(', ') || 'none'}`);
-  }
-  for (const name of Object.keys(kwargs)) {
-    if (name !== 'training' && name !== 'mask' && !Object.hasOwn(call, name)) {
-      refuseCall(module.path, `an argument ${name}, which core:${module.op} does not have`);
-    }
   }
 }

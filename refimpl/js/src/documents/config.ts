@@ -6,7 +6,7 @@ import { refuse, show } from '../errors.js';
 import type { Limits } from '../limits.js';
 import { checkMap, checkResidue, checkValue, type Scope } from '../values/check.js';
 import { isTag } from '../values/decode.js';
-import { type CoreChecks, checkCoreModule, checkCoreObject } from '../vocabulary/check.js';
+import { type CoreChecks, checkCoreCall, checkCoreModule, checkCoreObject } from '../vocabulary/check.js';
 import { checkCollisions, checkFields, checkOp, checkPath, checkVersion, type Rules } from './names.js';
 
 const FORM = 'config-form';
@@ -137,7 +137,7 @@ class Reader {
     this.values(module, at);
     const params = module.get('params');
     if (params !== undefined) this.params(params, `${at}/params`);
-    if (module.get('kind') === 'graph') this.graph(module, at);
+    if (module.get('kind') === 'graph') this.graph(module, path, at);
     if ((module.get('op') as string).startsWith('core:')) checkCoreModule(module, path, at, this.core);
     const children = (module.get('modules') ?? []) as JsonMap[];
     children.forEach((child, i) => {
@@ -181,7 +181,7 @@ class Reader {
     }
   }
 
-  graph(module: JsonMap, at: string): void {
+  graph(module: JsonMap, path: string, at: string): void {
     const place = `${at}/graph`;
     const graph = module.get('graph');
     if (!(graph instanceof Map)) refuse('call-form', place, show(graph));
@@ -205,7 +205,10 @@ class Reader {
     (calls as JsonMap[]).forEach((call, i) => {
       const where = `${place}/calls/${i}`;
       checkValue(call.get('args') as Json, `${where}/args`, scope);
-      checkMap(call.get('kwargs'), `${where}/kwargs`, scope, 'call-form');
+      const kwargs = call.get('kwargs');
+      checkMap(kwargs, `${where}/kwargs`, scope, 'call-form');
+      const op = this.opOf(path === '' ? (call.get('module') as string) : `${path}/${call.get('module')}`);
+      if (op?.startsWith('core:')) checkCoreCall(op, kwargs, `${where}/kwargs`);
       before.add(call.get('id') as string);
     });
     for (const field of ['inputs', 'outputs']) {
@@ -213,6 +216,13 @@ class Reader {
       checkStructure(structure, `${place}/${field}`);
       checkValue(structure, `${place}/${field}`, scope);
     }
+  }
+
+  /** The op of a module, or of the one that it stands for; null of none, which is refused where it is met. */
+  opOf(path: string): string | null {
+    const module = this.modules.get(path) as JsonMap;
+    const own = module.get('kind') === 'shared' ? this.modules.get(module.get('target') as string) : module;
+    return (own?.get('op') as string | undefined) ?? null;
   }
 
   checkCall(call: Json, at: string, children: ReadonlySet<string>, ids: Set<string>): void {

@@ -25,6 +25,19 @@ export function checkCoreModule(module: JsonMap, path: string, at: string, check
   checkParams(params, op, attrs, path, at, checks);
 }
 
+/** Refuses arguments that the op of a call does not have, and flags that are none (CV-31). */
+export function checkCoreCall(op: string, kwargs: JsonMap, at: string): void {
+  const { call = {} } = VOCABULARY.ops[op.slice('core:'.length)] as OpEntry;
+  for (const [name, value] of kwargs) {
+    const kind = Object.hasOwn(call, name) ? (call[name] as Kind) : null;
+    if (kind === null && name !== 'training' && name !== 'mask') {
+      refuse('core-call', `${at}/${name}`, `an argument that ${op} does not have`);
+    }
+    const isFlag = name === 'training' || kind?.type === 'boolean';
+    if (isFlag && value !== null && typeof value !== 'boolean') refuse('core-call', `${at}/${name}`, show(value));
+  }
+}
+
 /** Refuses an object whose config is not what the vocabulary says of its class (CV-30, CT-1). */
 export function checkCoreObject(object: JsonMap, at: string): void {
   const name = object.get('class') as string;

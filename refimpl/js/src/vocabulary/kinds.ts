@@ -10,6 +10,7 @@ import type { Kind } from './types.js';
 type Test = (value: Json) => boolean;
 
 const COMPUTE = new Set(['bfloat16', 'float16', 'float32', 'float64']);
+const INTEGERS = new Set(['int8', 'int16', 'int32', 'int64', 'uint8', 'uint16', 'uint32', 'uint64']);
 
 /** Whether a value is of a kind; a default that is none of it, as null may be, is taken by nobody (CV-1). */
 export function fits(kind: Kind, value: Json): boolean {
@@ -125,6 +126,8 @@ const KINDS: Readonly<Record<string, Test>> = {
   sections: either(isPositive, listOf(isNatural, 1)),
   thresholds: either(orNull(isFloat), listOf(isFloat)),
   dtype: (value) => typeof value === 'string' && DTYPES.has(value),
+  float_dtype: (value) => COMPUTE.has(value as string),
+  number_dtype: (value) => COMPUTE.has(value as string) || INTEGERS.has(value as string),
   seed: either(orNull(isInteger), isText),
   activation: isActivation,
   object_or_null: orNull(objectOf('regularizers')),

@@ -157,6 +157,15 @@ def test_objects_without_keras_are_written_in_full() -> None:
     assert (auc.config["num_thresholds"], auc.config["thresholds"]) == (3, [0.25])
 
 
+@pytest.mark.clause("CT-11")
+def test_a_dtype_that_the_vocabulary_does_not_have_stays_with_keras() -> None:
+    """A mean of integers is no metric of the vocabulary, and a matrix of integers is one."""
+    assert lift_object(METRIC, ObjectValue("keras:metrics.Mean", {"dtype": "int32"})) is None
+    found = lift_object(METRIC, ObjectValue("keras:metrics.MeanIoU", {"num_classes": 2, "dtype": "int64"}))
+    assert found is not None
+    assert (found.class_name, found.config) == ("core:metrics.mean_iou", {"num_classes": 2, "dtype": "int64"})
+
+
 @pytest.mark.clause("KC-50@8d9cbf")
 def test_arrays_become_lists() -> None:
     """Weights of labels may be an array."""

@@ -13,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etui.canonical.values import ObjectValue
+from etui.containers.training import Training
+from etui.core.check import check
 from etui.core.constraints import project
 from etui.core.initializers import draw, fans
 from etui.core.losses import loss
@@ -20,6 +22,7 @@ from etui.core.metrics import fresh_state, result, update
 from etui.core.regularizers import penalty
 from etui.core.schedules import rate
 from etui.errors import InvalidError, UsageError
+from etui.model import Model
 
 RNG = np.random.default_rng(5)
 SHARES = RNG.uniform(0.1, 0.9, size=(5, 3))
@@ -202,6 +205,77 @@ def test_a_state_is_not_made_as_large_as_a_document_says(metric: ObjectValue) ->
     """More thresholds, classes or labels than anybody has are refused before there is memory for them."""
     with pytest.raises(UsageError) as refusal:
         fresh_state(metric)
+    assert refusal.value.code == "core-evaluate"
+
+
+@pytest.mark.clause("CT-10", "CT-11")
+@pytest.mark.parametrize(
+    ("kind", "name", "config"),
+    [
+        ("metrics", "f1_score", {"average": "mean"}),
+        ("metrics", "fbeta_score", {"average": ""}),
+        ("metrics", "r2_score", {"class_aggregation": "macro"}),
+        ("metrics", "mean", {"dtype": "int32"}),
+        ("metrics", "auc", {"dtype": "float8_e4m3fn"}),
+        ("metrics", "mean_iou", {"num_classes": 2, "dtype": "bool"}),
+        ("metrics", "binary_iou", {"dtype": "uint4"}),
+        ("losses", "huber", {"dtype": "string"}),
+        ("losses", "dice", {"dtype": "complex64"}),
+    ],
+)
+def test_averages_and_dtypes_are_those_that_there_are(kind: str, name: str, config: dict[str, Any]) -> None:
+    """Another average, and a dtype that nothing can be computed in, are refused in a document and in a computation."""
+    value = of(kind, name, **config)
+    with pytest.raises(InvalidError) as refusal:
+        check(Model(training=Training(metrics=[value])))
+    assert refusal.value.code == "core-object"
+    with pytest.raises(InvalidError) as refusal:
+        fresh_state(value, 2) if kind == "metrics" else loss(value, SHARES, SHARES)
+    assert refusal.value.code == "core-object"
+
+
+@pytest.mark.clause("CT-10", "CT-11")
+def test_every_average_and_dtype_of_the_vocabulary_is_taken() -> None:
+    """Null and each name of an average, floats of 16 bits and more, and integers for a matrix of classes."""
+    taken = [of("metrics", "f1_score", average=how) for how in ("macro", "micro", "weighted")]
+    taken += [of("metrics", "r2_score", class_aggregation=how) for how in (None, "variance_weighted_average")]
+    taken += [of("metrics", "auc", dtype=dtype) for dtype in ("bfloat16", "float16", "float64")]
+    integers = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
+    taken += [of("metrics", "binary_iou", dtype=dtype) for dtype in (*integers, "float16") if dtype != "int32"]
+    check(Model(training=Training(metrics=taken)))
+    assert len(taken) == 16
+    assert fresh_state(of("metrics", "f1_score", average=None), 3)["true_positives"].shape == (3,)
+
+
+@pytest.mark.clause("CT-5@78f4b5")
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+def test_a_state_becomes_one_of_the_metrics_dtype(dtype: str) -> None:
+    """The sum of a state that came in float32 and of a batch is of the metric's dtype."""
+    metric = of("metrics", "mean", dtype=dtype)
+    before = {"total": np.float32(1.5), "count": np.float32(2)}
+    found = update(metric, before, np.array([2.0, 4.0]))
+    assert {key: value.dtype.name for key, value in found.items()} == {"total": dtype, "count": dtype}
+    assert {key: float(value) for key, value in found.items()} == {"total": 7.5, "count": 4.0}
+
+
+@pytest.mark.library
+@pytest.mark.parametrize(
+    ("metric", "state", "p"),
+    [
+        (of("metrics", "mean"), {"total": np.zeros(2), "count": np.zeros(())}, SHARES),
+        (of("metrics", "mean"), {"total": np.zeros(())}, SHARES),
+        (of("metrics", "mean"), {"total": np.zeros(()), "count": np.zeros(()), "more": np.zeros(())}, SHARES),
+        (of("metrics", "mean_iou", num_classes=2), {"total_confusion_matrix": np.zeros((1, 2))}, np.ones(3)),
+        (of("metrics", "f1_score"), {}, SHARES[0]),
+        (of("metrics", "fbeta_score"), {}, SHARES[np.newaxis]),
+        (of("metrics", "r2_score"), {}, SHARES[:, 0]),
+        (of("metrics", "auc", multi_label=True, num_labels=5), {}, SHARES),
+    ],
+)
+def test_states_and_predictions_of_other_shapes_are_refused(metric: ObjectValue, state: Any, p: Any) -> None:
+    """A state is not spread over another shape, and what is counted by classes takes [b, classes]."""
+    with pytest.raises(UsageError) as refusal:
+        update(metric, state, np.round(p), p)
     assert refusal.value.code == "core-evaluate"
 
 

@@ -73,6 +73,13 @@ def strings(kit: Kit, raw: bytes, count: int = 2) -> Path:
     return folder
 
 
+def graph_elsewhere(kit: Kit) -> Path:
+    """Weights alone, beside which the graph is a link to a file of the system."""
+    path: Path = kit.alone()
+    (path.parent / "tensorflowjs_model.pb").symlink_to("/etc/hostname")
+    return path
+
+
 def repeated(kit: Kit) -> Path:
     """A small file that is named a hundred thousand times, so that a small model claims many bytes."""
     folder: Path = kit.dense()
@@ -168,6 +175,22 @@ KINDS: dict[str, tuple[str, Callable[[Kit], Path]]] = {
     ),
 }
 
+ALONE: dict[str, tuple[str, Callable[[Kit], Path]]] = {
+    "weights alone: a path upward": ("tfjs-path", lambda kit: kit.alone(paths=["../secret.bin"])),
+    "weights alone: a URL": ("tfjs-path", lambda kit: kit.alone(paths=["https://example.org/w.bin"])),
+    "weights alone: a file too few": ("tfjs-data", lambda kit: kit.alone(paths=["shard1"])),
+    "weights alone: a file 100,000 times": ("tfjs-form", lambda kit: kit.alone(paths=["shard1"] * 100_000)),
+    "weights alone: a shape of 4 TiB": (
+        "tfjs-data",
+        lambda kit: kit.alone([({"name": "w", "shape": [2**20, 2**20], "dtype": "float32"}, b"")]),
+    ),
+    "weights alone: names that are equal": (
+        "path-collision",
+        lambda kit: kit.alone([kit.weight(name, ONE) for name in ("\u00e9", "e\u0301")]),
+    ),
+    "weights alone: a graph that is a link": ("part-not-a-file", graph_elsewhere),
+}
+
 # The kinds that a line of the facts tells of.
 _LINES: dict[str, str] = {
     "a path upward": "`paths` with `..`",
@@ -211,5 +234,10 @@ CASES: list[Case] = [
         case(CHAPTER, _LINES.get(name, ""), in_folder(make), code, *_CLAUSES, name=name, reader=_reader(name))
         for name, (code, make) in KINDS.items()
     ),
+    *(
+        case(CHAPTER, "", in_folder(make), code, "KJ-2", "KJ-3", "KJ-4", "KJ-5", name=name)
+        for name, (code, make) in ALONE.items()
+    ),
     case(CHAPTER, "", in_folder(lambda kit: kit.dense()), "", *_CLAUSES, name="good: a layers model"),
+    case(CHAPTER, "", in_folder(lambda kit: kit.alone()), "", "KJ-5", name="good: weights alone"),
 ]

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib import import_module
-from typing import Any, TypeVar
+from typing import Any
 
 from jax import Array as Array  # noqa: PLC0414  the ops take it from here
 
 from etui.core.parameters import activation_in
-from etui.errors import error, shown
+from etui.core.registry import Registry, function_itself
 
 Mask = Any
 """A boolean array, `None`, or a list of these where the op takes a list."""
@@ -37,7 +35,6 @@ _FAMILIES = (
     "recurrent",
     "shaping",
 )
-_F = TypeVar("_F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,40 +60,23 @@ class Definition:
     precise: str = ""
 
 
-_OPS: dict[str, Definition] = {}
-_ACTIVATIONS: dict[str, Callable[..., Array]] = {}
+_OPS = Registry("etui.bridges.jax.ops", _FAMILIES, Definition)
+_ACTIVATIONS = Registry("etui.bridges.jax.ops", _FAMILIES, function_itself)
 
-
-def op(name: str, **kind: Any) -> Callable[[_F], _F]:
-    """Write down the decorated function as the op ``core:<name>``; `kind` as `Definition` has it."""
-
-    def keep(function: _F) -> _F:
-        _OPS[name] = Definition(function, **kind)
-        return function
-
-    return keep
-
-
-def activation(name: str) -> Callable[[_F], _F]:
-    """Write down the decorated function as the activation ``core:activations.<name>``."""
-
-    def keep(function: _F) -> _F:
-        _ACTIVATIONS[name] = function
-        return function
-
-    return keep
+op = _OPS.write
+"""Write down the decorated function as the op ``core:<name>``; its kind as `Definition` has it."""
+activation = _ACTIVATIONS.write
+"""Write down the decorated function as the activation ``core:activations.<name>``."""
 
 
 def definitions() -> Mapping[str, Definition]:
     """All ops, by the name without its namespace."""
-    _load()
-    return _OPS
+    return _OPS.entries
 
 
 def activations() -> Mapping[str, Callable[..., Array]]:
     """All activations, by name."""
-    _load()
-    return _ACTIVATIONS
+    return _ACTIVATIONS.entries
 
 
 def activation_function(value: Any, where: str = "") -> Activation:
@@ -109,13 +89,4 @@ def activation_function(value: Any, where: str = "") -> Activation:
     Raises:
         TransferError: ``jax-op``, it is no activation of the vocabulary.
     """
-    found = activation_in(activations(), value)
-    if found is None:
-        raise error("jax-op", where=where, found=f"the activation {shown(value)}")
-    return found
-
-
-@cache
-def _load() -> None:
-    for family in _FAMILIES:
-        import_module(f"etui.bridges.jax.ops.{family}")
+    return activation_in(activations(), value, "jax-op", where)

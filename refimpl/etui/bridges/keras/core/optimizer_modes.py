@@ -12,7 +12,7 @@ import numpy as np
 from etui.bridges.keras.core.optimizer_rules import inverse_time
 from etui.bridges.keras.dialects.same import is_same
 from etui.containers.optimizer import Optimizer
-from etui.containers.tensors import Array
+from etui.containers.pieces import Array
 from etui.core.optimizers import rate_of
 from etui.core.vocabulary import filled, optimizers
 from etui.transfer import APPROXIMATE, NOT_TRANSFERABLE, REPARAMETRISED, Transfer

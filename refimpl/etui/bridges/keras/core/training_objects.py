@@ -23,6 +23,7 @@ from etui.bridges.keras.core.training_classes import (
 )
 from etui.bridges.keras.dialects.same import is_same
 from etui.canonical.values import ObjectValue
+from etui.core.attribute_types import fits
 from etui.core.vocabulary import Attr, filled, objects
 
 _ORIGINAL = "original"
@@ -128,7 +129,7 @@ def _fit(attr: Attr, item: Any) -> Any:
     if attr.name == DTYPE:
         policy = isinstance(item, ObjectValue) and item.class_name in _POLICIES and isinstance(item.config, dict)
         item = item.config.get("name") if policy else item
-        return item if isinstance(item, str) and "_" not in item else _NONE
+        return item if fits(attr, item) else _NONE
     if attr.choices:
         folded = {choice.lower(): choice for choice in attr.choices}
         return folded.get(item.lower(), _NONE) if isinstance(item, str) else _NONE

@@ -15,7 +15,7 @@ from etui.bridges.keras.h5.match import plain_name
 from etui.bridges.keras.h5.model import file_attrs, in_dialect
 from etui.bridges.keras.h5.read import Arrays, kind_of, read_parts
 from etui.bridges.keras.h5.write import Facts, Layers, write_weights, written_layers
-from etui.bridges.keras.layer_table import LAYERS
+from etui.bridges.keras.layer_table import UNTRAINED
 from etui.bridges.keras.model_write import Writing
 from etui.bridges.keras.variables import tensor_of
 from etui.containers.data_writer import Progress
@@ -32,10 +32,6 @@ _FACTS = "h5_weights"
 _OPTIMIZER = "optimizer"
 _OUTSIDE = frozenset({"config", "training", "optimizer", "assets", "native", "programs", "metadata", "state"})
 _FLOATS = ("bfloat16", "float", "complex")
-# Roles that no built-in layer trains.
-_STATE = frozenset(var.name for row in LAYERS.values() for var in row.variables if not var.trainable) - frozenset(
-    var.name for row in LAYERS.values() for var in row.variables if var.trainable
-)
 
 
 def recognises(path: Path) -> bool:
@@ -102,7 +98,7 @@ def _plain(arrays: Arrays, report: Report) -> Model:
     for layer, name, array in section.arrays():
         path = _path(layer, name, weights)
         role = paths.unescape_segment(path.rpartition("/")[2])
-        trainable = array.dtype.startswith(_FLOATS) and role not in _STATE
+        trainable = array.dtype.startswith(_FLOATS) and role not in UNTRAINED
         weights.add(path, tensor_of(array), role=role, trainable=trainable)
         (listed[layer] if layer else top).append([name, path])
         report.add("variable", path, "restored", "named by the file, and its flag is a guess")

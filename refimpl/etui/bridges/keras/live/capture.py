@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
 from typing import Any
 
-from etui import dtypes, paths
-from etui.bridges.keras.archive import ASSETS
+from etui import paths
 from etui.bridges.keras.assets import read_assets
 from etui.bridges.keras.content import Content
 from etui.bridges.keras.layout import Place, places
-from etui.bridges.keras.live.config import layer_node, model_node
-from etui.bridges.keras.live.framework import Elements, Framework
+from etui.bridges.keras.live.framework import Framework
+from etui.bridges.keras.live.look import Look, look
 from etui.bridges.keras.live.tree import Held, LiveTree
 from etui.bridges.keras.model_read import read_model
 from etui.bridges.keras.modules import join
-from etui.bridges.keras.names import FreeNames
-from etui.bridges.keras.patches import Json
 from etui.bridges.keras.variables import dataset_names
 from etui.containers.optimizer import Optimizer
 from etui.containers.state import Rng, State
-from etui.containers.tensors import Tensor
-from etui.model import Blob, Model
+from etui.garbage import no_garbage
+from etui.model import Model
 from etui.report import Report
 
 OPTIMIZER = "optimizer"
@@ -40,8 +34,8 @@ class Captured:
     """A live model and the neutral one that stands for it.
 
     Attributes:
-        model: the neutral one; its tensors read the live variables when they are asked for.
-        tree: the objects of the live model.
+        model: the neutral one; its tensors read the live variables when they are asked for, or hold copies.
+        seen: the live model, as it was looked at.
         content: the same in the layout of a `.keras` file.
         places: each module that can hold variables, in their order.
         variables: path -> live variable; a path whose array the framework computes is not there.
@@ -50,12 +44,17 @@ class Captured:
     """
 
     model: Model
-    tree: LiveTree
+    seen: Look
     content: Content
     places: list[Place]
     variables: dict[str, Any] = field(default_factory=dict)
     datasets: dict[str, str] = field(default_factory=dict)
     report: Report = field(default_factory=Report)
+
+    @property
+    def tree(self) -> LiveTree:
+        """The objects of the live model."""
+        return self.seen.tree
 
     @property
     def framework(self) -> Framework:
@@ -64,12 +63,12 @@ class Captured:
 
     def objects(self) -> Iterator[tuple[Place, Held]]:
         """Each module with the live object that it stands for."""
-        held = self.tree.by_group()
         for place in self.places:
-            if place.group in held:
-                yield place, held[place.group]
+            if place.group in self.seen.by_group:
+                yield place, self.seen.by_group[place.group]
 
 
+@no_garbage()
 def capture(framework: Framework, model: Any, *, need_config: bool = True) -> Captured:
     """The neutral model of a live one.
 
@@ -81,23 +80,18 @@ def capture(framework: Framework, model: Any, *, need_config: bool = True) -> Ca
     Raises:
         TransferError: ``live-config``.
     """
-    node = model_node(framework, model, need_config=need_config)
-    tree = LiveTree.of(framework, model)
+    return translated(look(framework, model, need_config=need_config))
+
+
+def translated(seen: Look) -> Captured:
+    """The neutral model of what was seen of a live one, which is not looked at again but for `Look.implied`."""
+    framework = seen.framework
     metadata = {"keras_version": framework.version, "date_saved": _METADATA_DATE}
-    held = tree.by_group()
-
-    def implied(group: str) -> tuple[str, Json] | None:
-        if group not in held:
-            return None
-        owner = held.get(group.rpartition("/layers/")[0]) if "layers/" in group else None
-        name = "" if owner is None else _attribute_of(owner.thing, held[group].thing)
-        return name, layer_node(framework, held[group].thing)
-
-    content = Content(node, framework.dialect, tree.groups(), tree.datasets(), metadata, _trained(tree), implied)
+    content = Content(seen.node, framework.dialect, seen.groups, seen.datasets(), metadata, seen.trained, seen.implied)
     report = Report()
     neutral = read_model(content, report, _DOCUMENT)
     assert neutral.config is not None  # noqa: S101  read_model gives one
-    captured = Captured(neutral, tree, content, places(neutral.config), report=report)
+    captured = Captured(neutral, seen, content, places(neutral.config), report=report)
     _find_variables(captured)
     _share(captured)
     _adapters(captured)
@@ -105,39 +99,8 @@ def capture(framework: Framework, model: Any, *, need_config: bool = True) -> Ca
     _compiled_flags(captured)
     _hidden_slots(captured)
     _state(captured)
-    neutral.assets = _assets(captured)
+    neutral.assets = read_assets(neutral.config, seen.assets, report) if seen.assets else {}
     return captured
-
-
-def _attribute_of(owner: Any, thing: Any) -> str:
-    """The attribute under which an object holds another, with its place in a list; nothing if it is held otherwise."""
-    # Layers of the torch backend are modules of torch, which keep those that they hold in a map of their own.
-    own = {**vars(owner).get("_modules", {}), **vars(owner)}
-    for name, value in own.items():
-        if value is thing:
-            return str(name).lstrip("_")
-    for name, value in own.items():
-        if not name.startswith("_") and isinstance(value, list | tuple | dict):
-            items = value.items() if isinstance(value, dict) else enumerate(value)
-            for key, item in items:
-                if item is thing:
-                    return f"{name}_{key}"
-    return ""
-
-
-def _trained(tree: LiveTree) -> dict[str, list[str]]:
-    """The variables of the optimizer by their names in the layout, if the layout has them all."""
-    optimizer = tree.framework.optimizer(tree.model)
-    listed = tree.framework.trained(tree.model) if optimizer is not None else None
-    if listed is None:
-        return {}
-    names: dict[int, str] = {}
-    for name, variable in tree.entries().items():
-        names.setdefault(id(variable), name)
-    found = [names.get(id(variable), "") for variable in listed]
-    parts = {id(optimizer), id(getattr(optimizer, "inner_optimizer", optimizer))}
-    groups = [one.group for one in tree.held if id(one.thing) in parts]
-    return dict.fromkeys(groups, found) if all(found) else {}
 
 
 def _find_variables(captured: Captured) -> None:
@@ -179,37 +142,18 @@ def _adapters(captured: Captured) -> None:
     """The framework saves a low-rank adapter merged; a live model has it apart."""
     weights = captured.model.weights
     for place, held in captured.objects():
-        if weights is None or not getattr(held.thing, "lora_enabled", False):
+        adapted = captured.seen.facts_of(held.group).adapted
+        if weights is None or not adapted:
             continue
         for role, path in place.module.params.items():
-            raw = _attribute(captured.framework, held.thing, role)
+            raw = next((adapted[name] for name in (f"_{role}", role) if name in adapted), None)
             if raw is not None and path in weights.variables:
                 captured.variables[path] = raw
-                weights.variables[path].tensor = tensor_of(captured.framework, raw)
-
-
-def _attribute(framework: Framework, thing: Any, role: str) -> Any:
-    own = vars(thing)
-    return next((own[name] for name in (f"_{role}", role) if framework.is_variable(own.get(name))), None)
-
-
-def tensor_of(framework: Framework, variable: Any) -> Tensor:
-    """A live variable as a tensor that is read when it is asked for, or now if its dtype needs an encoding."""
-    dtype = framework.dtype(variable)
-    if dtypes.by_name(dtype, "").safetensors is None:
-        return Tensor.of(framework.numpy(variable))
-    shape = tuple(int(size) for size in variable.shape)
-    return Tensor.lazy(
-        dtype,
-        shape,
-        Elements(framework, variable),
-        view=partial(framework.view, variable),
-        constant=framework.constant,
-    )
+                weights.variables[path].tensor = captured.seen.tensor(raw)
 
 
 def _flags(captured: Captured) -> None:
-    trainable = {id(variable) for variable in captured.framework.trainable(captured.tree.model)}
+    trainable = captured.seen.trainable
     for path, variable in (captured.model.weights.variables if captured.model.weights else {}).items():
         if path in captured.variables:
             variable.trainable = id(captured.variables[path]) in trainable
@@ -217,76 +161,40 @@ def _flags(captured: Captured) -> None:
 
 def _compiled_flags(captured: Captured) -> None:
     """The flags of layers when the model was compiled, where they are not those of now and training goes by them."""
-    flags = captured.framework.compiled_flags(captured.tree.model)
-    then = {
-        place.path: flags[held.thing]
-        for place, held in captured.objects()
-        if held.thing in flags and flags[held.thing] != held.thing.trainable
-    }
+    flags = {place.path: captured.seen.facts_of(held.group).compiled_flag for place, held in captured.objects()}
+    then = {path: flag for path, flag in flags.items() if flag is not None}
     if then and captured.model.training is not None:
         captured.model.training.residue.setdefault("keras", {})[COMPILED_FLAGS] = then
 
 
 def _hidden_slots(captured: Captured) -> None:
     """State that the framework's optimizer keeps beside its variables."""
-    state = captured.model.optimizer
-    live = captured.framework.optimizer(captured.tree.model)
+    state, seen = captured.model.optimizer, captured.seen
     if state is None or OPTIMIZER not in state.optimizers:
         return
-    for name in captured.framework.lost_slots(live):
+    for name in seen.lost_slots:
         detail = "tf_keras counts it while it traces functions, so that no two runs have the same"
         captured.report.add("slot", f"{OPTIMIZER}/{name}", "reset", detail)
-    found = captured.framework.hidden_slots(live)
-    if found:
+    if seen.hidden_slots:
         facts = state.optimizers[OPTIMIZER].residue.setdefault("keras", {})
-        facts[HIDDEN_SLOTS] = {name: tensor_of(captured.framework, one) for name, one in found.items()}
-        for name in found:
+        facts[HIDDEN_SLOTS] = {name: seen.tensor(one) for name, one in seen.hidden_slots.items()}
+        for name in seen.hidden_slots:
             captured.report.add("slot", f"{OPTIMIZER}/{name}", "data-only", "state that only the framework itself has")
 
 
 def _state(captured: Captured) -> None:
     """Generators and metrics, which the framework's own formats lose."""
-    framework = captured.framework
+    seen = captured.seen
     state = captured.model.state or State()
     for place, held in captured.objects():
-        for name, (algorithm, variable) in framework.seeds(held.thing).items():
-            path = join(place.path, paths.escape_segment(name))
-            state.rng[path] = Rng(algorithm, tensor_of(framework, variable))
-        for name, detail in framework.hidden_seeds(held.thing).items():
+        facts = seen.facts_of(held.group)
+        for name, (algorithm, variable) in facts.seeds.items():
+            state.rng[join(place.path, paths.escape_segment(name))] = Rng(algorithm, seen.tensor(variable))
+        for name, detail in facts.hidden_seeds.items():
             captured.report.add("state", f"rng/{join(place.path, name)}", "reset", detail)
-    if framework.dialect == "keras":
-        for name, metric in named_metrics(framework, captured.tree.model):
-            state.metrics[name] = {key: tensor_of(framework, one) for key, one in named_variables(metric)}
-    kinds = framework.kinds(framework.metrics(captured.tree.model))
-    if kinds and captured.model.training is not None:
-        captured.model.training.residue.setdefault("keras", {})[METRIC_KINDS] = kinds
+    for name, own in seen.metrics.items():
+        state.metrics[name] = {key: seen.tensor(one) for key, one in own.items()}
+    if seen.kinds and captured.model.training is not None:
+        captured.model.training.residue.setdefault("keras", {})[METRIC_KINDS] = seen.kinds
     if state.rng or state.metrics:
         captured.model.state = state
-
-
-def named_metrics(framework: Framework, model: Any) -> list[tuple[str, Any]]:
-    """The metrics of a model that hold state, by names of their own."""
-    names = FreeNames()
-    return [(names.take(paths.escape_segment(str(metric.name))), metric) for metric in framework.metrics(model)]
-
-
-def named_variables(metric: Any) -> list[tuple[str, Any]]:
-    """The state of a metric by names of their own."""
-    names = FreeNames()
-    return [(names.take(str(one.name).partition(":")[0].rpartition("/")[2]), one) for one in metric.variables]
-
-
-def _assets(captured: Captured) -> dict[str, Blob]:
-    """The files that layers keep, by part name."""
-    members: dict[str, Blob] = {}
-    for held in captured.tree.held:
-        if not hasattr(held.thing, "save_assets"):
-            continue
-        with tempfile.TemporaryDirectory() as folder:
-            held.thing.save_assets(folder)
-            for file in sorted(Path(folder).rglob("*")):
-                if file.is_file():
-                    name = join(held.group, file.relative_to(folder).as_posix())
-                    members[ASSETS + name] = Blob.of(file.read_bytes())
-    config = captured.model.config
-    return read_assets(config, members, captured.report) if config is not None and members else {}

@@ -17,7 +17,8 @@ import numpy as np
 from etui import dtypes
 from etui.bridges.keras.content import Dialect
 from etui.bridges.keras.patches import Json
-from etui.containers.tensors import Array, Tensor
+from etui.containers.pieces import Array
+from etui.containers.tensors import Tensor
 from etui.errors import error, shown
 
 _MODULES: dict[str, str] = {
@@ -78,8 +79,13 @@ class Framework(ABC):
         """Whether the framework saves an object's state."""
 
     @abstractmethod
-    def children(self, thing: Any) -> Iterator[tuple[str, Any]]:
-        """The attributes of an object in the order in which the framework saves them."""
+    def children(self, thing: Any, known: dict[Any, list[str]]) -> Iterator[tuple[str, Any]]:
+        """The attributes of an object in the order in which the framework saves them.
+
+        Args:
+            thing: the object.
+            known: is filled with the names of attributes by what tells them, for one walk, in which no class changes.
+        """
 
     @abstractmethod
     def own_variables(self, thing: Any) -> dict[str, Any] | None:

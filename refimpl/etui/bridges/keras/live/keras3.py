@@ -10,12 +10,13 @@ import keras
 import numpy as np
 from keras.src.backend.common.global_state import get_global_attribute, set_global_attribute
 from keras.src.saving.keras_saveable import KerasSaveable
-from keras.src.saving.saving_lib import _walk_saveable, get_attr_skipset
+from keras.src.saving.saving_lib import _name_key, _walk_saveable, get_attr_skipset
 from keras.src.saving.serialization_lib import ObjectSharingScope
 
 from etui.bridges.keras.live.framework import Framework
 from etui.bridges.keras.patches import Json
-from etui.containers.tensors import Array, Tensor
+from etui.containers.pieces import Array
+from etui.containers.tensors import Tensor
 from etui.errors import error
 
 _PLAIN = frozenset({"bool", "int8", "int16", "int32", "int64", "uint8", "float16", "float32", "float64"})
@@ -66,14 +67,30 @@ class Keras3(Framework):
         """See `Framework`."""
         return isinstance(thing, KerasSaveable)
 
-    def children(self, thing: Any) -> Iterator[tuple[str, Any]]:
-        """See `Framework`."""
+    def children(self, thing: Any, known: dict[Any, list[str]]) -> Iterator[tuple[str, Any]]:
+        """See `Framework`. What Keras' own walk gives, which lists and sorts every name of every object anew."""
+        kind, sort = type(thing), thing._obj_type()  # noqa: SLF001  as `_walk_saveable` does
         # Keras 3.15 looks for what it left out here the time before under another name than it keeps it, so that it
         # makes a layer for each layer to see what every layer has.
-        kept = f"saving_attr_skiplist_{thing._obj_type()}"  # noqa: SLF001  as `_walk_saveable` does
+        kept = f"saving_attr_skiplist_{sort}"
         if get_global_attribute(kept) is None:
-            set_global_attribute(kept, get_attr_skipset(thing._obj_type()))  # noqa: SLF001
-        yield from _walk_saveable(thing)
+            set_global_attribute(kept, get_attr_skipset(sort))
+        if kind.__dir__ is not object.__dir__:
+            yield from _walk_saveable(thing)
+            return
+        form = (kind, *vars(thing))
+        if form not in known:
+            skipped = get_attr_skipset(sort)
+            listed = (name for name in dir(thing) if not name.startswith("__") and name not in skipped)
+            known[form] = sorted(listed, key=_name_key)
+        if sort in ("Sequential", "Functional"):
+            yield "layers", thing.layers
+        for name in known[form]:
+            try:
+                child = getattr(thing, name)
+            except Exception:  # noqa: BLE001, S112  Keras passes over a property that cannot be had
+                continue
+            yield name, child
 
     def own_variables(self, thing: Any) -> dict[str, Any] | None:
         """See `Framework`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from operator import index
 from typing import Any
 
@@ -77,24 +78,52 @@ def captured(
     checkpoint: Mapping[str, Any] | None = None,
 ) -> Model:
     """The neutral model that a save writes, see `etui.keras.capture`; `target` is where it goes, for messages."""
+    framework, kept = required(model, include, target, report)
+    found = capture(framework, model, need_config="config" in kept)
+    options = Options(kept, counted(counters), user, vocabulary, checkpoint or {}, strict)
+    return finished(found, options, report)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is saved of a captured model, and how.
+
+    Attributes:
+        kept: its parts.
+        counters: of its training.
+        user: the caller's own values.
+        vocabulary: as for `etui.keras.save`.
+        checkpoint: what a callback keeps for itself.
+        strict: whether a save that loses anything is refused.
+    """
+
+    kept: frozenset[str]
+    counters: Mapping[str, int]
+    user: Mapping[str, Any]
+    vocabulary: str | None = None
+    checkpoint: Mapping[str, Any] = field(default_factory=dict)
+    strict: bool = True
+
+
+def required(model: Any, include: str, target: str, report: Report) -> tuple[Framework, frozenset[str]]:
+    """The framework of a model and the parts of a choice, if it is such a model and it has these parts.
+
+    Args:
+        model: the live model.
+        include: the choice.
+        target: where it goes, for messages.
+        report: gets the names of the source and the target.
+
+    Raises:
+        UsageError: ``live-model``; ``live-include``.
+        TransferError: ``live-unbuilt``.
+    """
     framework = _required(model, include, target)
     report.source, report.target = f"a live model of {framework.name} {framework.version}", target
     kept = INCLUDES[include]
     if "weights" in kept and not model.built:
         raise error("live-unbuilt", where=report.source, found=f"the model {model.name}")
-    found = capture(framework, model, need_config="config" in kept)
-    neutral = selected(found, kept, counters, user)
-    if checkpoint and "state" in kept:
-        neutral.state = neutral.state or State()
-        neutral.state.residue[OWN] = {CHECKPOINT: dict(checkpoint)}
-    report.entries += [entry for entry in found.report.entries if entry.status not in ("restored", "translated")]
-    neutral = in_vocabulary(neutral, vocabulary, report, target)
-    own = Report()
-    account(neutral, own)
-    live_load.add_entries(report, own.entries)
-    if strict:
-        report.require_complete()
-    return neutral
+    return framework, kept
 
 
 def _required(model: Any, include: str, where: str) -> Framework:
@@ -106,23 +135,46 @@ def _required(model: Any, include: str, where: str) -> Framework:
     return framework
 
 
-def selected(captured: Captured, kept: frozenset[str], counters: Mapping[str, int], user: Mapping[str, Any]) -> Model:
-    """The chosen parts of a captured model, with the counters of its training and the caller's own values."""
-    model = captured.model
-    for part in INCLUDES["everything"] - kept:
+def finished(found: Captured, options: Options, report: Report) -> Model:
+    """The chosen parts of a captured model, with what is saved beside it.
+
+    Raises:
+        TransferError: ``not-complete``.
+    """
+    neutral = _selected(found.model, options)
+    report.entries += [entry for entry in found.report.entries if entry.status not in ("restored", "translated")]
+    neutral = in_vocabulary(neutral, options.vocabulary, report, report.target)
+    own = Report()
+    account(neutral, own)
+    live_load.add_entries(report, own.entries)
+    if options.strict:
+        report.require_complete()
+    return neutral
+
+
+def _selected(model: Model, options: Options) -> Model:
+    """The chosen parts, with the counters of the training and values of the caller's and of a callback's own."""
+    for part in INCLUDES["everything"] - options.kept:
         setattr(model, part, _EMPTY.get(part))
-    if (counters or user) and "state" in kept:
+    if (options.counters or options.user or options.checkpoint) and "state" in options.kept:
         model.state = model.state or State()
-        model.state.counters |= {name: _count(name, value) for name, value in counters.items()}
-        model.state.user |= user
+        model.state.counters |= options.counters
+        model.state.user |= options.user
+        if options.checkpoint:
+            model.state.residue[OWN] = {CHECKPOINT: dict(options.checkpoint)}
     return model
 
 
-def _count(name: str, value: Any) -> int:
-    """A counter as an integer; those of NumPy are some, too."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or not 0 <= index(value) < 2**64:
-        raise error("live-checkpoint", found=f"the counter {shown(name)} of {shown(value)}")
-    return index(value)
+def counted(counters: Mapping[str, Any]) -> dict[str, int]:
+    """Counters as integers; those of NumPy are some, too.
+
+    Raises:
+        UsageError: ``live-checkpoint``, one that is none.
+    """
+    for name, value in counters.items():
+        if isinstance(value, bool) or not hasattr(value, "__index__") or not 0 <= index(value) < 2**64:
+            raise error("live-checkpoint", found=f"the counter {shown(name)} of {shown(value)}")
+    return {name: index(value) for name, value in counters.items()}
 
 
 def clone(model: Any) -> Any:

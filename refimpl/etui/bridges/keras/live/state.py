@@ -7,7 +7,8 @@ from typing import Any
 
 from etui import paths
 from etui.bridges.keras.layout import VARS
-from etui.bridges.keras.live.capture import COMPILED_FLAGS, METRIC_KINDS, Captured, named_metrics, named_variables
+from etui.bridges.keras.live.capture import COMPILED_FLAGS, METRIC_KINDS, Captured
+from etui.bridges.keras.live.look import named_metrics, named_variables
 from etui.bridges.keras.live.restore import Plan
 from etui.bridges.keras.modules import join
 from etui.containers.config import Config

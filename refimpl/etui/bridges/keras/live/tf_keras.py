@@ -17,7 +17,7 @@ from tf_keras.src.saving.serialization_lib import ObjectSharingScope
 
 from etui.bridges.keras.live.framework import Framework
 from etui.bridges.keras.patches import Json
-from etui.containers.tensors import Array
+from etui.containers.pieces import Array
 
 _MOST_GUESSES = 6  # outputs whose targets are guessed: each may be of the shape of the output, or of class numbers
 _ALGORITHMS = {1: "tensorflow:random.philox", 2: "tensorflow:random.threefry"}
@@ -66,7 +66,7 @@ class TfKeras(Framework):
         """See `Framework`."""
         return isinstance(thing, _Legacy) or bool(_is_keras_trackable(thing))
 
-    def children(self, thing: Any) -> Iterator[tuple[str, Any]]:
+    def children(self, thing: Any, known: dict[Any, list[str]]) -> Iterator[tuple[str, Any]]:
         """See `Framework`. An older optimizer holds nothing but the one that it wraps."""
         if not isinstance(thing, _Legacy):
             yield from _walk_trackable(thing)

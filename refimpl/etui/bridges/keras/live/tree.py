@@ -104,6 +104,7 @@ class LiveTree:
 class _Walk:
     framework: Framework
     seen: set[int] = field(default_factory=set)
+    known: dict[Any, list[str]] = field(default_factory=dict)
 
     def object(self, thing: Any, group: str) -> Iterator[Held]:
         if id(thing) in self.seen:
@@ -112,7 +113,7 @@ class _Walk:
         if variables is not None:
             yield Held(group, thing, variables)
         self.seen.add(id(thing))
-        for name, child in self.framework.children(thing):
+        for name, child in self.framework.children(thing, self.known):
             if self.framework.is_saveable(child):
                 yield from self.object(child, join(group, name))
             elif isinstance(child, list | dict | tuple | set):

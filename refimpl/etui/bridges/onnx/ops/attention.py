@@ -99,6 +99,27 @@ def project(x: Value, kernel: Value, bias: Value | None, axes: int = 1) -> Value
     return y if bias is None else y + bias
 
 
+def kept_by_call(
+    query: Value,
+    value: Value,
+    key: Value | None,
+    mask: Mask,
+    *,
+    query_mask: Any = None,
+    value_mask: Any = None,
+    key_mask: Any = None,
+    attention_mask: Any = None,
+    use_causal_mask: bool = False,
+    **_: Any,
+) -> tuple[Value | None, Value | None]:
+    """The mask of the query, and the pairs that all masks of a call of `mha` or `gqa` keep; `None` keeps all."""
+    graph = query.graph
+    query_mask, value_mask, key_mask = own_masks(graph, mask, [query_mask, value_mask, key_mask])
+    given = None if attention_mask is None else _flags(graph, attention_mask)
+    pairs = causal(query, value) if use_causal_mask else None
+    return query_mask, kept_pairs(query_mask, [value_mask, None if key is None else key_mask], given, pairs)
+
+
 @op("mha", masked=True, limits=LIMITS)
 def mha(
     query: Value,
@@ -108,23 +129,14 @@ def mha(
     key_dim: int,
     attention_axes: list[int] | None,
     mask: Mask = None,
-    query_mask: Any = None,
-    value_mask: Any = None,
-    key_mask: Any = None,
-    attention_mask: Any = None,
-    use_causal_mask: bool = False,
     return_attention_scores: bool = False,
     dropout: float = 0.0,
     training: bool = False,
-    **params: Any,
+    **given: Any,
 ) -> tuple[Any, Mask]:
     """Multi-head attention over the attention axes of [batch, …, features]; other axes are as that of the batch."""
     refuse_drawing(training, dropout)
-    graph = query.graph
-    query_mask, value_mask, key_mask = own_masks(graph, mask, [query_mask, value_mask, key_mask])
-    given = None if attention_mask is None else _flags(graph, attention_mask)
-    pairs = causal(query, value) if use_causal_mask else None
-    kept = kept_pairs(query_mask, [value_mask, None if key is None else key_mask], given, pairs)
+    query_mask, kept = kept_by_call(query, value, key, mask, **given)
 
     rank = query.rank
     axes = list(range(1, rank - 1)) if attention_axes is None else [axis % rank for axis in attention_axes]
@@ -134,7 +146,7 @@ def mha(
 
     def heads_first(x: Value, role: str) -> Value:
         """[batch, other axes…, heads, attention axes…, dimensions] of what is projected."""
-        return transpose(project(x, params[f"{role}_kernel"], params.get(f"{role}_bias")), order)
+        return transpose(project(x, given[f"{role}_kernel"], given.get(f"{role}_bias")), order)
 
     q = heads_first(query, "query")
     k, v = heads_first(value if key is None else key, "key"), heads_first(value, "value")
@@ -149,7 +161,7 @@ def mha(
     mixed = flat_weights @ flat_v
     mixed = mixed if count == 1 else reshape(mixed, [*[0] * lead, *queries, dimension(v, -1)])
     back = transpose(mixed, [int(axis) for axis in np.argsort(order)])
-    output = project(back, params["output_kernel"], params.get("output_bias"), axes=2)
+    output = project(back, given["output_kernel"], given.get("output_bias"), axes=2)
     return ([output, weights], [query_mask, None]) if return_attention_scores else (output, query_mask)
 
 
@@ -169,38 +181,29 @@ def gqa(
     head_dim: int,
     use_gate: bool = False,
     mask: Mask = None,
-    query_mask: Any = None,
-    value_mask: Any = None,
-    key_mask: Any = None,
-    attention_mask: Any = None,
-    use_causal_mask: bool = False,
     return_attention_scores: bool = False,
     dropout: float = 0.0,
     training: bool = False,
-    **params: Any,
+    **given: Any,
 ) -> tuple[Any, Mask]:
     """As `mha` on [batch, time, features], where successive heads of the query share a head of key and value."""
     refuse_drawing(training, dropout)
-    graph = query.graph
-    query_mask, value_mask, key_mask = own_masks(graph, mask, [query_mask, value_mask, key_mask])
-    given = None if attention_mask is None else _flags(graph, attention_mask)
-    pairs = causal(query, value) if use_causal_mask else None
-    kept = kept_pairs(query_mask, [value_mask, None if key is None else key_mask], given, pairs)
+    query_mask, kept = kept_by_call(query, value, key, mask, **given)
     shared = np.repeat(np.arange(num_key_value_heads), num_query_heads // num_key_value_heads)
 
     def projected(x: Value, role: str) -> Value:
-        return move_axis(project(x, params[f"{role}_kernel"], params.get(f"{role}_bias")), 2, 1)
+        return move_axis(project(x, given[f"{role}_kernel"], given.get(f"{role}_bias")), 2, 1)
 
     q = projected(query, "query")
     k, v = (
-        graph.add("Gather", projected(x, role), graph.constant(shared), axis=1)
+        query.graph.add("Gather", projected(x, role), query.graph.constant(shared), axis=1)
         for x, role in ((value if key is None else key, "key"), (value, "value"))
     )
     weights = weights_of((q @ move_axis(k, -1, -2)) / math.sqrt(head_dim), kept)
     mixed = move_axis(weights @ v, 1, 2)
     if use_gate:
-        mixed = mixed * sigmoid(project(query, params["gate_kernel"], params.get("gate_bias")))
-    output = project(mixed, params["output_kernel"], params.get("output_bias"), axes=2)
+        mixed = mixed * sigmoid(project(query, given["gate_kernel"], given.get("gate_bias")))
+    output = project(mixed, given["output_kernel"], given.get("output_bias"), axes=2)
     return ([output, weights], [query_mask, None]) if return_attention_scores else (output, query_mask)
 
 

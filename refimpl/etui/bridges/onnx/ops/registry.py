@@ -9,13 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib import import_module
-from typing import Any, TypeVar
+from typing import Any
 
 from etui.bridges.onnx.value import Value
 from etui.core.parameters import activation_in
-from etui.errors import error, shown
+from etui.core.registry import Registry, function_itself
 
 Activation = Callable[[Value], Value]
 Mask = Any
@@ -38,7 +36,6 @@ _FAMILIES = (
     "resizing",
     "shaping",
 )
-_F = TypeVar("_F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,40 +56,23 @@ class Definition:
     limits: str = ""
 
 
-_OPS: dict[str, Definition] = {}
-_ACTIVATIONS: dict[str, Callable[..., Value]] = {}
+_OPS = Registry("etui.bridges.onnx.ops", _FAMILIES, Definition)
+_ACTIVATIONS = Registry("etui.bridges.onnx.ops", _FAMILIES, function_itself)
 
-
-def op(name: str, *, masked: bool = False, wraps: bool = False, limits: str = "") -> Callable[[_F], _F]:
-    """Write down the decorated function as what computes the op ``core:<name>``; see `Definition`."""
-
-    def keep(function: _F) -> _F:
-        _OPS[name] = Definition(function, masked, wraps, limits)
-        return function
-
-    return keep
-
-
-def activation(name: str) -> Callable[[_F], _F]:
-    """Write down the decorated function as what computes the activation ``core:activations.<name>``."""
-
-    def keep(function: _F) -> _F:
-        _ACTIVATIONS[name] = function
-        return function
-
-    return keep
+op = _OPS.write
+"""Write down the decorated function as what computes the op ``core:<name>``; its kind as `Definition` has it."""
+activation = _ACTIVATIONS.write
+"""Write down the decorated function as what computes the activation ``core:activations.<name>``."""
 
 
 def definitions() -> Mapping[str, Definition]:
     """What computes each op, by the name without its namespace."""
-    _load()
-    return _OPS
+    return _OPS.entries
 
 
 def activations() -> Mapping[str, Callable[..., Value]]:
     """What computes each activation, by name."""
-    _load()
-    return _ACTIVATIONS
+    return _ACTIVATIONS.entries
 
 
 def activation_function(value: Any) -> Activation:
@@ -101,13 +81,4 @@ def activation_function(value: Any) -> Activation:
     Raises:
         TransferError: ``onnx-op``, it is no activation of the vocabulary.
     """
-    found = activation_in(activations(), value)
-    if found is None:
-        raise error("onnx-op", found=f"the activation {shown(value)}")
-    return found
-
-
-@cache
-def _load() -> None:
-    for family in _FAMILIES:
-        import_module(f"etui.bridges.onnx.ops.{family}")
+    return activation_in(activations(), value, "onnx-op")

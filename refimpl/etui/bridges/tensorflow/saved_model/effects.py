@@ -1,4 +1,4 @@
-"""What the graphs of a SavedModel could do besides computing, found without running them (SPEC.md, annex T)."""
+"""What the graphs of a SavedModel could do besides computing, found without running them (SPEC.md, annexes G and T)."""
 
 from __future__ import annotations
 
@@ -24,15 +24,33 @@ _META_GRAPH = Schema(
 _SAVED_MODEL = Schema("SavedModel", {2: Field("meta_graphs", "message", repeated=True, message=_META_GRAPH)})
 # The functions by which TensorFlow saves and restores the variables, which no signature has to call.
 _SAVERS = ("__inference__traced_save", "__inference__traced_restore")
+# What a bridge tells the user of: operations that run code outside of the graph, or read and write files that the graph
+# names. What else may not be run unasked is told by words, so that an operation that is new counts too.
+_NAMED = tuple(
+    """PyFunc PyFuncStateless EagerPyFunc ReadFile WriteFile MatchingFiles TextLineReader TFRecordReader
+    WholeFileReader FixedLengthRecordReader TextLineDataset TFRecordDataset FixedLengthRecordDataset
+    InitializeTableFromTextFile LoadAndRemapMatrix PrintV2 DebugIdentity RpcCall RpcClient RpcServer LMDBReader
+    LMDBDataset SqlDataset SnapshotDataset SaveDataset LoadDataset SaveSlices CacheDataset ReaderRead RecordInput
+    DumpTensor CalibrationStatisticsSaver EncodeProto DecodeProto GenerateVocabRemapping FixedUnigramCandidateSampler
+    RemoteCall XlaCallModule""".split()  # noqa: SIM905  (a list of words reads better as such)
+)
 # Words in the names of operations that reach files, other devices, processes or machines, or run code of others.
 _WORDS = frozenset(
     """abort callback checkpoint checkpoints collective custom dataset debug dump ffi file filename filenames files
     heartbeat host immutable infeed lite lmdb nccl outfeed print proto py reader record recv remap remapping remote
-    restore rpc save saver send socket sql summary tpu trt""".split()  # noqa: SIM905  (a list of words reads better as such)
+    restore rpc save saver send socket sql summary tpu trt""".split()  # noqa: SIM905
 )
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-# Code of XLA, which may call whatever the process has; and what reads vocabularies from files.
-_WHOLE = frozenset({"XlaCallModule", "FixedUnigramCandidateSampler", "Skipgram"})
+
+
+def effects_named(graph: bytes) -> list[str]:
+    """Operations in a `GraphDef` that can run code or reach files, by their names anywhere in its bytes.
+
+    Looking for the bytes of the name finds every such operation, however the message is written; that an author used
+    the same word otherwise only makes the report longer. Those that every SavedModel has for its own variables do not
+    count.
+    """
+    return sorted(name for name in _NAMED if name.encode() in graph)
 
 
 def effects_when_run(saved_model: bytes, limits: Limits, where: str) -> list[str]:
@@ -71,9 +89,11 @@ def effects_when_run(saved_model: bytes, limits: Limits, where: str) -> list[str
         reached |= called
         waiting += called
     found.update(op for name in reached for op in operations[name])
-    return sorted(filter(_does_more, found))
+    return sorted(filter(does_more, found))
 
 
-def _does_more(operation: str) -> bool:
+def does_more(operation: str) -> bool:
+    """Whether an operation can do more than compute: a bridge names it, or a word in its name tells it."""
     words = {word.lower() for word in _WORD.findall(operation)}
-    return operation in _WHOLE or not words.isdisjoint(_WORDS)
+    # `Skipgram` reads a vocabulary from a file.
+    return operation in _NAMED or operation == "Skipgram" or not words.isdisjoint(_WORDS)

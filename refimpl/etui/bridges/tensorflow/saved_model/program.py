@@ -23,15 +23,6 @@ FORMAT, VERSION = "etui-saved-model", "1.0"
 _ASSETS = "assets/"
 _PLACE, _KINDS = frozenset({"as", "name", "dtype", "shape"}), ("layout", "path", "rate")
 _FIELDS = frozenset({"format", "version", "config", "compiled", "tensors", "assets", "signatures", "effects"})
-# Operations that run code outside of the graph, or read and write files that the graph names.
-_EFFECTS = tuple(
-    """PyFunc PyFuncStateless EagerPyFunc ReadFile WriteFile MatchingFiles TextLineReader TFRecordReader
-    WholeFileReader FixedLengthRecordReader TextLineDataset TFRecordDataset FixedLengthRecordDataset
-    InitializeTableFromTextFile LoadAndRemapMatrix PrintV2 DebugIdentity RpcCall RpcClient RpcServer LMDBReader
-    LMDBDataset SqlDataset SnapshotDataset SaveDataset LoadDataset SaveSlices CacheDataset ReaderRead RecordInput
-    DumpTensor CalibrationStatisticsSaver EncodeProto DecodeProto GenerateVocabRemapping FixedUnigramCandidateSampler
-    RemoteCall XlaCallModule""".split()  # noqa: SIM905  (a list of words reads better as such)
-)
 
 
 @dataclass(slots=True)
@@ -139,16 +130,6 @@ def _tensors(entries: Iterable[Message]) -> dict[str, Any]:
             sizes = None if shape is None else [None if size < 0 else size for size in shape]
             found[entry["key"]] = {"dtype": DTYPES.get(info["dtype"], str(info["dtype"])), "shape": sizes}
     return found
-
-
-def effects_of(graph: bytes) -> list[str]:
-    """Operations in a `GraphDef` that can run code or reach files, by their names anywhere in its bytes.
-
-    Looking for the bytes of the name finds every such operation, however the message is written; that an author used
-    the same word otherwise only makes the report longer. Those that every SavedModel has for its own variables do not
-    count.
-    """
-    return sorted(name for name in _EFFECTS if name.encode() in graph)
 
 
 def program_parts(main: Blob, metadata: bytes | None, kept: bytes, program: Program) -> dict[str, Blob]:

@@ -22,6 +22,7 @@ from etui.bridges.tensorflow.legacy_optimizer import layout_paths
 from etui.bridges.tensorflow.object_graph import KEY, read_object_graph
 from etui.bridges.tensorflow.objects_read import keep_scale
 from etui.bridges.tensorflow.saved_model import program as program_file
+from etui.bridges.tensorflow.saved_model.effects import effects_named
 from etui.bridges.tensorflow.saved_model.graph import Node, read_nodes, routes, way
 from etui.bridges.tensorflow.saved_model.keras import Places, find_places, metric_places, optimizer_places
 from etui.bridges.tensorflow.saved_model.legacy import legacy_places
@@ -290,7 +291,7 @@ class _Reading:
         program.config = model.fingerprint("config.json")
         program.compiled = compiled_digest(model)
         program.signatures = program_file.read_signatures(graph["signature_def"])
-        program.effects = program_file.effects_of(self._bytes(MAIN))
+        program.effects = effects_named(self._bytes(MAIN))
         rest = [tensor for name, tensor in self._tensors().items() if name not in program.tensors]
         main = Blob(self.folder.source(MAIN), program_file.MEDIA_TYPE)
         model.programs = program_file.program_parts(main, metadata, keep_tensors(rest), program)

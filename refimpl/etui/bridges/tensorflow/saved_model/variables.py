@@ -15,7 +15,7 @@ from etui.bridges.tensorflow.arrays import tensor_of
 from etui.bridges.tensorflow.object_graph import KEY, ObjectGraph, read_object_graph
 from etui.bridges.tensorflow.saved_model.graph import Node
 from etui.bridges.tensorflow.saved_model.schema import KEPT_TENSOR, KEPT_TENSORS
-from etui.containers.tensors import Array
+from etui.containers.pieces import Array
 from etui.errors import error, shown
 from etui.limits import Limits
 from etui.storage.protobuf import Message, decode, encode

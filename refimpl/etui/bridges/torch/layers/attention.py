@@ -75,6 +75,29 @@ class Heads(nn.Module):
         return y
 
 
+def attended(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, kept: Kept, *, dim: int, rate: float, shows: bool
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The weighted sum of values, heads and other axes first.
+
+    Args:
+        q: [..., queries, features].
+        k: [..., keys, features].
+        v: [..., keys, features].
+        kept: broadcasts to [..., queries, keys].
+        dim: the scores are q·k / √dim.
+        rate: of the dropout of the weights.
+        shows: whether the weights are wanted, too.
+
+    Returns:
+        The sum, and the weights before their dropout; `None` where they are neither wanted nor needed.
+    """
+    if kept is None and not shows:
+        return functional.scaled_dot_product_attention(q, k, v, dropout_p=rate, scale=dim**-0.5), None
+    weights = softmax_of_kept((q @ k.transpose(-1, -2)) / math.sqrt(dim), kept)
+    return functional.dropout(weights, rate) @ v, weights
+
+
 class MultiHeadAttention(Heads):
     """Multi-head attention over any axes between the batch and the features."""
 
@@ -116,16 +139,10 @@ class MultiHeadAttention(Heads):
         lead, queries, keys = q.shape[:first], q.shape[first:-1], k.shape[first:-1]
         q, k, v = (x.reshape(*lead, -1, x.shape[-1]) for x in (q, k, v))
         rate = self.dropout if (self.training if training is None else training) else 0.0
-        weights: torch.Tensor | None = None
-        if kept is None and not return_attention_scores:
-            mixed = functional.scaled_dot_product_attention(q, k, v, dropout_p=rate, scale=self.key_dim**-0.5)
-        else:
-            scores = (q @ k.transpose(-1, -2)) / math.sqrt(self.key_dim)
-            if kept is not None:
-                wide = _widened(kept, len(lead) + 2 * len(axes), len(axes))
-                kept = wide.broadcast_to(*lead, *queries, *keys).reshape(scores.shape)
-            weights = softmax_of_kept(scores, kept)
-            mixed = functional.dropout(weights, rate) @ v
+        if kept is not None:
+            wide = _widened(kept, len(lead) + 2 * len(axes), len(axes))
+            kept = wide.broadcast_to(*lead, *queries, *keys).reshape(*lead, q.shape[-2], k.shape[-2])
+        mixed, weights = attended(q, k, v, kept, dim=self.key_dim, rate=rate, shows=return_attention_scores)
         mixed = mixed.reshape(*lead, *queries, v.shape[-1])
         back = [order.index(axis) for axis in range(rank + 1)]
         output = self.project("output", mixed.permute(back).flatten(-2))
@@ -222,14 +239,8 @@ class GroupedQueryAttention(Heads):
         k = self._heads("key", value if key is None else key, self.num_key_value_heads).repeat_interleave(shared, dim=1)
         v = self._heads("value", value, self.num_key_value_heads).repeat_interleave(shared, dim=1)
         rate = self.dropout if (self.training if training is None else training) else 0.0
-        weights: torch.Tensor | None = None
-        if kept is None and not return_attention_scores:
-            mixed = functional.scaled_dot_product_attention(q, k, v, dropout_p=rate, scale=self.head_dim**-0.5)
-        else:
-            scores = (q @ k.transpose(-1, -2)) / math.sqrt(self.head_dim)
-            wide = None if kept is None else _widened(kept, scores.dim(), 1)
-            weights = softmax_of_kept(scores, wide)
-            mixed = functional.dropout(weights, rate) @ v
+        wide = None if kept is None else _widened(kept, q.dim(), 1)
+        mixed, weights = attended(q, k, v, wide, dim=self.head_dim, rate=rate, shows=return_attention_scores)
         mixed = mixed.transpose(1, 2).flatten(-2)
         if self.use_gate:
             mixed = mixed * torch.sigmoid(self.project("gate", query))

@@ -10,7 +10,6 @@ from torch.nn import functional
 
 from etui.canonical.values import ObjectValue
 from etui.core.parameters import ACTIVATIONS, activation_in
-from etui.errors import error, shown
 
 Tensor: TypeAlias = torch.Tensor
 Activation = Callable[[Tensor], Tensor]
@@ -171,10 +170,7 @@ def activation(value: Any, where: str = "") -> Activation:
     Raises:
         TransferError: ``torch-value``, it is no activation of the vocabulary.
     """
-    found = activation_in(_FUNCTIONS, value)
-    if found is None:
-        raise error("torch-value", where=where, found=f"the activation {shown(value)}")
-    return found
+    return activation_in(_FUNCTIONS, value, "torch-value", where)
 
 
 def activation_name(value: Any) -> str | None:

@@ -17,8 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from importlib import import_module
 from typing import Any, NoReturn, Protocol
 
 import torch
@@ -27,6 +25,7 @@ from torch import nn
 from etui.bridges.torch.binding import Layout
 from etui.bridges.torch.steps import Step
 from etui.containers.config import Module
+from etui.core.registry import Registry, function_itself
 from etui.core.vocabulary import Op
 from etui.errors import error
 
@@ -146,7 +145,7 @@ class Spec:
 
 
 Maker = Callable[[Spec], nn.Module]
-_MAKERS: dict[str, Maker] = {}
+_MAKERS = Registry("etui.bridges.torch.layers", _FAMILIES, function_itself)
 
 
 def layer(*names: str) -> Callable[[Maker], Maker]:
@@ -154,7 +153,7 @@ def layer(*names: str) -> Callable[[Maker], Maker]:
 
     def keep(maker: Maker) -> Maker:
         for name in names:
-            _MAKERS[name] = maker
+            _MAKERS.write(name)(maker)
         return maker
 
     return keep
@@ -162,14 +161,7 @@ def layer(*names: str) -> Callable[[Maker], Maker]:
 
 def makers() -> Mapping[str, Maker]:
     """The makers by the name of their op, without its namespace."""
-    _load()
-    return _MAKERS
-
-
-@cache
-def _load() -> None:
-    for family in _FAMILIES:
-        import_module(f"etui.bridges.torch.layers.{family}")
+    return _MAKERS.entries
 
 
 def floating(x: torch.Tensor, like: torch.Tensor | None = None) -> torch.Tensor:

@@ -13,7 +13,8 @@ from etui.bridges.torch.arrays import array_of
 from etui.bridges.torch.binding import Binding, Layout
 from etui.canonical.values import OutputRef
 from etui.containers.config import Call, Config, Graph, Module
-from etui.containers.tensors import Array, Tensor
+from etui.containers.pieces import Array
+from etui.containers.tensors import Tensor
 from etui.containers.weights import Variable, Weights
 from etui.core.vocabulary import NAMESPACE, ops, sparse
 from etui.errors import error, shown

@@ -17,7 +17,8 @@ from etui.bridges.torch.binding import Binding, Layout
 from etui.bridges.torch.trace.builder import Joined, Leaf
 from etui.bridges.torch.trace.walk import Traced
 from etui.containers.optimizer import Group, Optimizer
-from etui.containers.tensors import Array, Tensor
+from etui.containers.pieces import Array
+from etui.containers.tensors import Tensor
 from etui.containers.weights import Weights
 from etui.report import Report
 from etui.transfer import EXACT, NOT_TRANSFERABLE, REPARAMETRISED, Transfer

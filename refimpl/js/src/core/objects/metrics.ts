@@ -52,9 +52,14 @@ function metricOf(name: string, parameters: Attrs): Metric {
   return { add, result: (state) => rateOf(name, parameters, state as Partial<Counts>) };
 }
 
+/** What is counted by classes is [b, classes], as in Keras. */
+function checkClasses(name: string, { p }: Batch): void {
+  if (p.rank !== 2) refuseCall(name, `predictions [${p.shape}]`);
+}
+
 const scalar = (x: number): NDArray => new NDArray([], Float64Array.of(x));
 
-/** The state after a batch, in the dtype of the metric, and the result. */
+/** The state after a batch, in the dtype of the metric whatever the one before has, and the result. */
 export function measured(
   name: string,
   parameters: Attrs,
@@ -62,10 +67,16 @@ export function measured(
   before: State | null,
 ): { result: NDArray; state: State } {
   const metric = metricOf(name, parameters);
+  const names = Object.keys(VOCABULARY.metrics[name]!.state ?? {});
+  const given = Object.keys(before ?? {});
+  if (given.length > 0 && (given.length !== names.length || !names.every((each) => given.includes(each)))) {
+    refuseCall(name, `the state ${given.join(', ')}, not ${names.join(', ')}`);
+  }
+  if (names.includes('intermediate_weights') || names.includes('residual')) checkClasses(name, batch);
   const added = metric.add(batch);
   const dtype = text(parameters, 'dtype');
   const state: Record<string, NDArray> = {};
-  for (const each of Object.keys(VOCABULARY.metrics[name]!.state ?? {})) {
+  for (const each of names) {
     const more = added[each]!;
     const old = before?.[each] ?? full(more.shape, 0);
     if (old.shape.join() !== more.shape.join()) refuseCall(`state/${each}`, `shape [${old.shape}] for [${more.shape}]`);

@@ -57,9 +57,7 @@ export function scoreOf(parameters: Attrs, state: State): NDArray {
 
 /** What a batch adds to the state of `r2_score`. */
 export function addedSquares(batch: Batch): State {
-  const [targets, predictions] = alike(batch.y, batch.p);
-  const column = (x: NDArray): NDArray => (x.rank === 1 ? x.reshape([x.size, 1]) : x);
-  const [y, p] = [column(targets), column(predictions)];
+  const [y, p] = alike(batch.y, batch.p);
   const weight = weightsOf(batch, p);
   const over = range(p.rank - 1);
   const weighted = (x: NDArray): NDArray => sum(mul(x, weight), over);

@@ -31,7 +31,7 @@ function sliding(call: Call): Sliding {
   const plain = channelsLast(call);
   const axes = spatialAxes(call, plain, sizes, strides);
   const pairs = paddings(call, axes);
-  return { x: padded(plain, [[0, 0], ...pairs, [0, 0]], 0), axes, counts: windowCounts(axes, pairs), sizes };
+  return { x: padded(plain, [[0, 0], ...pairs, [0, 0]], 0), axes, counts: windowCounts(call, axes, pairs), sizes };
 }
 
 /** Bias along the channels, the data format, and then the activation (CV-14). */

@@ -76,11 +76,13 @@ export function padded(x: NDArray, pairs: readonly Pair[], value: number): NDArr
   return x.like(shape, data);
 }
 
-/** How many windows begin and end within each padded axis. */
-export function windowCounts(axes: readonly Axis[], pairs: readonly Pair[]): number[] {
-  return axes.map(({ size, stride, extent }, i) =>
-    Math.max(Math.floor((size + pairs[i]![0] + pairs[i]![1] - extent) / stride) + 1, 0),
-  );
+/** How many windows begin and end within each padded axis; one that has no room for any is refused (CV-45). */
+export function windowCounts(call: Call, axes: readonly Axis[], pairs: readonly Pair[]): number[] {
+  return axes.map(({ size, stride, extent }, i) => {
+    const whole = size + pairs[i]![0] + pairs[i]![1];
+    if (whole < extent) refuseCall(call.where, `a window of ${extent} over ${whole} elements`);
+    return Math.floor((whole - extent) / stride) + 1;
+  });
 }
 
 /** Every place within a window, as a vector over the spatial axes. */

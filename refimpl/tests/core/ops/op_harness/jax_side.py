@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from etui.bridges.jax.functions import to_function
+from etui.jax import to_function
 
 from .case import Case
 
