@@ -31,6 +31,7 @@ import semantics_objects
 import semantics_recurrent
 import semantics_runs
 import semantics_shaping
+import semantics_windows
 from semantics_cases import Case
 from semantics_store import FORMAT, TOLERANCE, Json, packed, same, tensor, written
 
@@ -70,7 +71,7 @@ def files() -> dict[str, Json]:
             f"{subject}.json", {**FORMAT, "subject": subject, "tolerance": TOLERANCE, "cases": []}
         )
         content["cases"].append(case)
-    for subject, siblings, refused in semantics_invalid.files():
+    for subject, siblings, refused in (*semantics_invalid.files(), *semantics_windows.files()):
         found[f"{subject}.json"] = {**FORMAT, "subject": subject, "siblings": siblings, "cases": refused}
     return dict(sorted(found.items()))
 

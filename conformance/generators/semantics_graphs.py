@@ -113,6 +113,30 @@ def graph() -> Iterator[Case]:
     )
     net.outputs = [net.call(inner, net.give("x", n(4, 2)), training=True)]
     yield net.case("mode", "The ops of a graph train if its call does", "CV-11 CV-26")
+    yield from _remasked("graph")
+
+
+def _remasked(op: str) -> Iterator[Case]:
+    """A graph or a chain that takes the mean over the steps of its input, called with a mask, and with null."""
+    n = Numbers(f"{op}/mask-argument")
+    net = Net()
+    mean = net.module("global_avg_pool", name="mean")
+    inner = net.module("sequential", name="op", modules=[mean])
+    if op == "graph":
+        source = Module("a", op="core:input", attrs={"shape": [None, 3, 2], "dtype": "float64"})
+        inner = net.module("graph", name="op", modules=[source, mean])
+        inner.kind = "graph"
+        calls = [Call("a", "a"), Call("mean", "mean", [OutputRef("a", 0)])]
+        inner.graph = Graph([OutputRef("a", 0)], OutputRef("mean", 0), calls)
+    keep = np.array([[True, False, True], [False, True, True]])
+    before = net.op("masking", net.give("x", np.where(keep[..., np.newaxis], n(2, 3, 2), 0.0)), name="before")
+    other = net.give("m", np.array([[True, True, False], [True, False, True]]))
+    net.outputs = [
+        net.call(inner, before, at="own", mask=None, training=None),
+        net.call(inner, before, at="given", mask=other),
+    ]
+    title = "A mask that a call of modules gives takes the place of the one that its input carries"
+    yield net.case("mask-argument", title, "CV-13 CV-31")
 
 
 def sequential() -> Iterator[Case]:
@@ -131,6 +155,7 @@ def sequential() -> Iterator[Case]:
     dense = net.module("dense", name="dense", path="dense", params={"kernel": n.kernel(3, 2)}, units=2, use_bias=False)
     model = _root(net, [dense, net.module("relu", name="relu")])
     yield Case("root", "A model that is a chain", ("CV-5",), model, net.arrays)
+    yield from _remasked("sequential")
 
 
 def _root(net: Net, modules: list[Module]) -> Any:

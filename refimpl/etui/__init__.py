@@ -57,7 +57,8 @@ if TYPE_CHECKING:
     from etui.running import run
     from etui.saving import save
     from etui.translation import to_core, to_keras
-    from etui.verification import validate, verify
+    from etui.validation import validate
+    from etui.verification import verify
     from etui.viewing.page import view
     from etui.viewing.plot import plot
 
@@ -154,7 +155,8 @@ _HOMES = {
     "running": ["run"],
     "saving": ["save"],
     "translation": ["to_core", "to_keras"],
-    "verification": ["validate", "verify"],
+    "validation": ["validate"],
+    "verification": ["verify"],
     "viewing.page": ["view"],
     "viewing.plot": ["plot"],
 }

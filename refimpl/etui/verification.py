@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, NamedTuple, cast
 
-from etui import artifact, digest, schemas
+from etui import artifact
 from etui._version import SPEC_VERSION
 from etui.artifact import Location
-from etui.canonical import json, msgpack, values
 from etui.containers import manifest as manifest_container
 from etui.containers.data_parts import DataParts
 from etui.containers.data_writer import Progress
@@ -20,7 +19,7 @@ from etui.containers.pieces import Stored
 from etui.containers.plain_spans import Run, Spans
 from etui.containers.tensors import Tensor
 from etui.containers.weights import Weights
-from etui.errors import EtuiError, RejectError, error, without_secrets
+from etui.errors import RejectError, error, without_secrets
 from etui.garbage import no_garbage
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.locating import naming
@@ -63,69 +62,6 @@ class Verification:
         return {"format": "etui-verification", "version": SPEC_VERSION, "ok": True, **asdict(self)}
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A place where an artifact breaks a clause.
-
-    Attributes:
-        error_class, code: as `EtuiError` has them.
-        clause: id of the broken clause, or `None`.
-        where: the place.
-        message: what is wrong there, for people.
-    """
-
-    error_class: str
-    code: str
-    clause: str | None
-    where: str
-    message: str
-
-    def as_json(self) -> dict[str, Any]:
-        """The fault as the schema `cli/validate.schema.json` describes it."""
-        return {
-            "class": self.error_class,
-            "code": self.code,
-            "clause": self.clause,
-            "where": self.where,
-            "message": self.message,
-        }
-
-
-@dataclass(slots=True)
-class Validation:
-    """The faults that were found in an artifact.
-
-    Attributes:
-        location: what was validated, for people.
-        faults: empty for a valid artifact. A reader stops at the first fault; further ones are those that the schemas
-            show in documents that decode.
-        notes: what was not checked, and why.
-        identity: digest of the manifest, or `None` if there is none to read.
-    """
-
-    location: str
-    faults: list[Fault] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    identity: str | None = None
-
-    @property
-    def ok(self) -> bool:
-        """Whether the artifact is valid."""
-        return not self.faults
-
-    def as_json(self) -> dict[str, Any]:
-        """The result as the schema `cli/validate.schema.json` describes it."""
-        return {
-            "format": "etui-validation",
-            "version": SPEC_VERSION,
-            "location": self.location,
-            "ok": self.ok,
-            "identity": self.identity,
-            "faults": [fault.as_json() for fault in self.faults],
-            "notes": self.notes,
-        }
-
-
 @shortage()
 def verify(
     location: Location,
@@ -148,7 +84,7 @@ def verify(
         RejectError: the artifact breaks a clause of SPEC.md, or a byte was changed.
         StorageError: it cannot be read; ``out-of-memory``.
     """
-    with naming(_text(location)), _opened(location, limits, storage_options) as reader:
+    with naming(text_of(location)), opened(location, limits, storage_options) as reader:
         return verify_reader(reader, progress=progress, limits=limits)
 
 
@@ -157,11 +93,11 @@ def verify_reader(
     reader: ArtifactReader, *, progress: Progress | None = None, limits: Limits = DEFAULT_LIMITS
 ) -> Verification:
     """Check every byte of an artifact whose storage is open, and stays open; see `verify`."""
-    model, manifest = _load(reader, limits)
+    model, manifest = load_whole(reader, limits)
     read_on(reader)
     container = partial(reader.verify_container, manifest.parts.keys())
     try:
-        _data_parts(model, manifest, reader, limits).check_all()
+        claimed_parts(model, manifest, reader, limits).check_all()
     except RejectError:
         container()  # its fault comes first, if it has one
         raise
@@ -308,13 +244,14 @@ def _verify_blob(name: str, blob: Blob) -> None:
         raise error(fault.code, where=name, found=fault.found) from fault
 
 
-def _load(reader: ArtifactReader, limits: Limits) -> tuple[Model, Manifest]:
+def load_whole(reader: ArtifactReader, limits: Limits) -> tuple[Model, Manifest]:
+    """The model, and its manifest."""
     model = artifact.load(reader, limits=limits)
     return model, cast(Manifest, model.manifest)  # what was loaded has one
 
 
 @no_garbage()
-def _data_parts(model: Model, manifest: Manifest, reader: ArtifactReader, limits: Limits) -> DataParts:
+def claimed_parts(model: Model, manifest: Manifest, reader: ArtifactReader, limits: Limits) -> DataParts:
     """The data parts as the documents claim them; all of them unclaimed if no document has a tensor."""
     if model.weights is not None and model.weights.parts is not None:
         return model.weights.parts
@@ -326,91 +263,16 @@ def _data_parts(model: Model, manifest: Manifest, reader: ArtifactReader, limits
     return DataParts(reader, manifest.data_parts(), verify=True, limits=limits)
 
 
-@shortage()
-def validate(
-    location: Location, *, limits: Limits = DEFAULT_LIMITS, storage_options: Options | None = None
-) -> Validation:
-    """Check the structure of an artifact: everything but the bytes of its tensors, assets and other files.
-
-    Args:
-        location: a path of either form, a URL, the bytes of a packed artifact, or part name -> bytes.
-        limits: refuse what is beyond these.
-        storage_options: as `verify` takes them.
-
-    Raises:
-        StorageError: it cannot be read.
-    """
-    validation = Validation(_text(location))
-    try:
-        reader = _opened(location, limits, storage_options)
-    except RejectError as fault:
-        validation.faults.append(_fault(fault))
-        return validation
-    with reader:
-        validation.location = reader.location
-        try:
-            model, manifest = _load(reader, limits)
-            validation.identity = model.digest
-            _data_parts(model, manifest, reader, limits).check_all()
-        except RejectError as fault:
-            validation.faults.append(_fault(fault))
-        _check_schemas(reader, validation, limits)
-    return validation
-
-
-def _opened(location: Location, limits: Limits, options: Options | None) -> ArtifactReader:
+def opened(location: Location, limits: Limits, options: Options | None) -> ArtifactReader:
+    """The storage of what `verify` takes."""
     with urls.storage_options(options):
         return open_artifact(location, limits)
 
 
-def _text(location: Location) -> str:
+def text_of(location: Location) -> str:
+    """A location, for people."""
     return (
         without_secrets(os.fspath(location))
         if isinstance(location, str | os.PathLike)
         else f"<{type(location).__name__}>"
     )
-
-
-def _fault(fault: EtuiError) -> Fault:
-    return Fault(fault.error_class, fault.code, fault.clause, fault.where, str(fault))
-
-
-def _check_schemas(reader: ArtifactReader, validation: Validation, limits: Limits) -> None:
-    """Check every document that decodes, and whose bytes are those that the manifest means, against its schema."""
-    try:
-        data = _document(reader, manifest_container.DOCUMENT, limits)
-        validation.identity = digest.of(data)
-        tree = json.decode(data, where=manifest_container.DOCUMENT, limits=limits)
-        _check_schema("manifest", tree, manifest_container.DOCUMENT, validation)
-        manifest = manifest_container.decode(data, limits)
-    except RejectError:
-        return  # the reader met the same fault
-    for name, entry in manifest.parts.items():
-        if entry.role not in manifest_container.DOCUMENTS:
-            continue
-        try:
-            content = _document(reader, name, limits)
-            if digest.of(content, (entry.digest or "").partition(":")[0]) != entry.digest:
-                continue  # of bytes that were changed, nothing is used (H-5)
-            codec = msgpack if name.endswith(".msgpack") else json
-            tree = codec.decode(content, where=name, limits=limits)
-        except RejectError:
-            continue  # as above
-        _check_schema(entry.role, values.json_view(tree), name, validation)
-
-
-def _document(reader: ArtifactReader, name: str, limits: Limits) -> bytes:
-    source = reader.source(name)
-    if source.size > limits.document_bytes:
-        raise error("limit-document", where=name, found=f"{source.size} bytes")
-    return source.read(0, source.size)
-
-
-def _check_schema(role: str, tree: Any, name: str, validation: Validation) -> None:
-    note = schemas.version_note(tree)
-    if note:
-        validation.notes.append(f"{name}: {note}")
-    for fault in schemas.validate(role, tree, name):
-        where = f"{name} at {fault.path or '/'}"
-        message = f"{fault} [{role}-form]"
-        validation.faults.append(Fault("invalid", f"{role}-form", fault.clause, where, message))

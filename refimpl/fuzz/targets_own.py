@@ -18,7 +18,8 @@ from etui.storage import open_artifact
 from etui.storage.part_names import MANIFEST, role_of
 from etui.storage.safetensors import TensorSpec, plan, read_header
 from etui.storage.sources import BytesSource
-from etui.verification import validate, verify
+from etui.validation import validate
+from etui.verification import verify
 from etui_conformance.oracle import json as oracle_json
 from etui_conformance.oracle import manifest as oracle_manifest
 from etui_conformance.oracle import msgpack as oracle_msgpack

@@ -11,7 +11,8 @@ resumed goes on as if it had not been.
     {"op": "evaluate", "artifact": …, "inputs": […], "training": false}    outputs and changed variables are compared
     {"op": "compute", "object": {"$object": …}, "inputs": {…}}            outputs
     {"op": "step", "artifact": …, "gradients": {…}}                       weights, tensors, counters, rates of each step
-    {"op": "decode" …}, and the others                                    refused with a code; a sibling is taken
+    {"op": "decode" …}, and the others                                    refused with a code, or simply not done where
+                                                                          there is none; a sibling is taken
 """
 
 from __future__ import annotations
@@ -174,10 +175,15 @@ def _packed(content: Json, step: str) -> bytes:
 
 
 def _refused(sibling: Json, case: Json, context: Context) -> None:
-    """The sibling is taken, and the case refused with its code."""
+    """The sibling is taken, and the case refused with its code; where it has none, any answer but `ok` is right."""
     _asked(context, sibling["op"], sibling["request"])
     reply = context.session.ask(case["op"], **case["request"])
     expected = case["expected"]
+    if "not" in expected:
+        if reply.result == expected["not"]:
+            request = {"op": case["op"], **case["request"]}
+            raise Mismatch("done", expected="any other answer", found=_said(reply), request=request)
+        return
     if reply.refusal != (expected["class"], expected["code"]):
         raise Mismatch(
             "not refused as it must be",

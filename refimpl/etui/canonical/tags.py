@@ -14,6 +14,7 @@ import numpy as np
 
 from etui import dtypes
 from etui.canonical import json
+from etui.canonical.key_order import KeyOrder
 from etui.canonical.numbers import LONGEST_FLOAT, float_text
 from etui.canonical.tagging import JSON, Reader, Tag, Tree, Walk, Writer, register
 from etui.canonical.value_types import (
@@ -177,14 +178,24 @@ def key_bytes(key: Value) -> bytes:
 
 def json_view(tree: Tree) -> Tree:
     """The JSON view (B-12) of a MessagePack tree, or of any part of one."""
+    node = _node_view(tree)
+    if type(node) is list:
+        return [json_view(item) for item in node]
+    if type(node) is dict:
+        return {key: json_view(item) for key, item in node.items()}
+    return node
+
+
+def _node_view(tree: Tree) -> Tree:
+    """The JSON view of a node of a MessagePack tree, with what it holds as it is; that of JSON is the same again."""
     if type(tree) is list:
-        return [json_view(item) for item in tree]
+        return tree
     if type(tree) is not dict:
         return Writer(JSON).write(tree)
     data = tensor_data(tree)
     if type(data) is bytes:
         return {"$tensor": {**tree["$tensor"], "data": base64_text(data)}}
-    return {key: json_view(item) for key, item in tree.items()}
+    return tree
 
 
 def tensor_data(tree: dict[str, Tree]) -> Tree:
@@ -193,19 +204,27 @@ def tensor_data(tree: dict[str, Tree]) -> Tree:
     return content.get("data") if type(content) is dict else None
 
 
+def _order(key: Tree, walk: Walk) -> KeyOrder:
+    return KeyOrder(key, _node_view if walk.kind.binary else _as_it_is)
+
+
+def _as_it_is(tree: Tree) -> Tree:
+    return tree
+
+
 def _write_map(value: dict[Value, Value] | MapValue, writer: Writer) -> Tree:
     pairs = value.pairs if isinstance(value, MapValue) else tuple(value.items())
     entries = [[writer.item(index, key), writer.item(index, item)] for index, (key, item) in enumerate(pairs)]
     # Out of the trees: keys that are maps themselves would else be written twice on each level, and 2^n times on n.
-    raws = [json.encode_tree(json_view(tree) if writer.kind.binary else tree) for tree, _ in entries]
-    if all(type(key) is str for key, _ in pairs) or len(set(raws)) < len(raws):
+    ordered = sorted(((_order(entry[0], writer), entry) for entry in entries), key=lambda one: one[0])
+    if all(type(key) is str for key, _ in pairs) or any(one[0] == two[0] for one, two in pairwise(ordered)):
         raise writer.fail("value-type", "a MapValue that has a key twice, or string keys only")
-    return [entry for _, entry in sorted(zip(raws, entries, strict=True), key=lambda one: one[0])]
+    return [entry for _, entry in ordered]
 
 
 def _read_map(content: Tree, reader: Reader) -> Value:
     pairs = [tuple(reader.items(reader.list_of(pair, 2))) for pair in reader.typed(content, list)]
-    order = [json.encode_tree(json_view(pair[0]) if reader.kind.binary else pair[0]) for pair in content]
+    order = [_order(pair[0], reader) for pair in content]
     if any(first >= second for first, second in pairwise(order)):
         raise reader.fail("value-not-canonical", "entries that are not sorted by their keys, or a key twice")
     if all(type(key) is str for key, _ in pairs):

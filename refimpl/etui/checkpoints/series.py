@@ -29,6 +29,7 @@ from etui.errors import RejectError, StorageError, UsageError, error, shown
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.locating import naming
 from etui.model import Model
+from etui.report import Report
 from etui.shortage import shortage
 from etui.storage.object_stores import open_store
 from etui.storage.objects import ObjectStore, step_number
@@ -370,9 +371,8 @@ def _neutral(model: Any) -> Model:
     if isinstance(model, Model):
         return model
     from etui.bridges.keras.live.framework import framework_of
+    from etui.bridges.keras.live.save import captured
 
     if framework_of(model) is None:
         raise error("live-model", found=shown(type(model).__qualname__), hint="Pass an etui.Model or a Keras model.")
-    from etui import keras
-
-    return keras.capture(model)
+    return captured(model, "an etui.Model", include="everything", counters={}, user={}, strict=True, report=Report())

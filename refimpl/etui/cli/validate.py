@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from etui import verification
+from etui import validation
 from etui.cli.outcome import GOOD, NO, UNSAFE, Outcome
 from etui.cli.own import require_own
 from etui.cli.screen import Screen
 from etui.cli.sizes import counted
-from etui.verification import Validation
+from etui.validation import Validation
 
 _MOST_FAULTS = 50
 
@@ -22,7 +22,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Outcome:
     """Validate; faults are the answer, and no error of the command."""
     require_own(options.location)
-    found = verification.validate(options.location)
+    found = validation.validate(options.location)
     unsafe = any(fault.error_class == "unsafe" for fault in found.faults)
     code = UNSAFE if unsafe else GOOD if found.ok else NO
     return Outcome(code, found.as_json(), lambda screen: _show(screen, found))

@@ -119,21 +119,28 @@ def by_class(attrs: Attrs, y_true: Array, y_pred: Array, weight: Array | None) -
 
 
 def matrix(name: str, attrs: Attrs, y_true: Array, y_pred: Array, weight: Array | None) -> dict[str, Array]:
-    """What a batch adds to the matrix of classes, a row for each true one; other numbers are passed over."""
-    dtype = np.dtype(attrs["dtype"])
+    """What a batch adds to the matrix of classes, a row for each true one.
+
+    Raises:
+        UsageError: ``core-evaluate``, a class that the matrix does not have.
+    """
+    # Weights of a matrix of integers have no fractions; the others are summed in float64 whatever the state's dtype.
+    dtype = attrs["dtype"] if "int" in attrs["dtype"] else "float64"
     if name == "binary_iou":
         y_pred = y_pred >= attrs["threshold"]
     if not attrs.get("sparse_y_true", not name.startswith("one_hot")) and name != "binary_iou":
         y_true = np.argmax(y_true, axis=attrs["axis"])
     if not attrs.get("sparse_y_pred", True):
         y_pred = np.argmax(y_pred, axis=attrs["axis"])
-    true, said = y_true.astype(dtype).reshape(-1), y_pred.astype(dtype).reshape(-1)
+    true, said = (np.trunc(classes.astype(np.float64)).reshape(-1) for classes in (y_true, y_pred))
     weights = np.ones((), dtype) if weight is None else weight.astype(dtype).reshape(-1)
     weights = np.broadcast_to(weights, true.shape)
     count = attrs.get("num_classes", 2)
-    kept = (true >= 0) & (true < count) & (said >= 0) & (said < count)
+    kept = np.ones(true.shape, bool)
     if attrs.get("ignore_class") is not None:
         kept &= true != attrs["ignore_class"]
+    if not np.all((true[kept] >= 0) & (true[kept] < count) & (said[kept] >= 0) & (said[kept] < count)):
+        raise error("core-evaluate", found=f"a class that is none of the {count}", hint="Name it as ignore_class.")
     found = np.zeros((count, count), dtype)
     np.add.at(found, (true[kept].astype(np.int64), said[kept].astype(np.int64)), weights[kept])
     return {"total_confusion_matrix": found}

@@ -49,7 +49,8 @@ def values(name: str, attrs: Mapping[str, Any], y_true: Array, y_pred: Array) ->
     """
     own = {key: item for key, item in attrs.items() if key not in _COMMON}
     if name in ("mean", "sum"):
-        return y_true.astype(attrs["dtype"]), None
+        # What is narrower than float32 is computed in it.
+        return y_true.astype(np.float64 if attrs["dtype"] == "float64" else np.float32), None
     if name in _LOSSES:
         return losses.values(ObjectValue(f"core:losses.{_LOSSES[name]}", own), y_true, y_pred)
     if name == "auto_accuracy":

@@ -91,7 +91,8 @@ def update(
     y_pred = y_true if y_pred is None else np.asarray(y_pred)
     if name in _BY_CLASS and y_pred.ndim != 2:
         raise error("core-evaluate", where=metric.class_name, found=f"predictions of the shape {list(y_pred.shape)}")
-    shapes = _shapes(name, attrs, same_rank(y_true, y_pred)[1].shape[-1] if y_pred.ndim else 1)
+    classes = same_rank(y_true, y_pred)[1].shape[-1] if y_pred.ndim else 1
+    shapes = _shapes(name, attrs, classes)
     if state and {key: list(np.shape(value)) for key, value in state.items()} != shapes:
         raise error("core-evaluate", where=metric.class_name, found=f"a state that is not of the shapes {shapes}")
     weight = None if sample_weight is None else np.asarray(sample_weight)
@@ -107,9 +108,8 @@ def update(
         added = _totals(name, attrs, y_true, y_pred, weight=weight, mask=mask)
     if any(list(np.shape(added[key])) != shape for key, shape in shapes.items()):
         raise error("core-evaluate", where=metric.class_name, found=f"a batch that adds to other shapes than {shapes}")
-    dtype = _dtype_of(name, attrs)
-    before = state or {key: np.zeros(shape, dtype) for key, shape in shapes.items()}
-    return {key: np.asarray(before[key] + added[key]).astype(dtype) for key in shapes}
+    before = state or fresh_state(metric, classes)
+    return {key: np.asarray(before[key] + added[key]).astype(_dtype_of(name, attrs)) for key in shapes}
 
 
 def result(metric: ObjectValue, state: Mapping[str, Array]) -> Array:

@@ -94,7 +94,6 @@ ROWS: Rows = {
         "attributes that the op does not have so",
         _CORE,
     ),
-    "core-call": ("invalid", "CV-31", "a call with other arguments than the op has", _CORE),
     "core-modules": (
         "invalid",
         "CV-5",
@@ -108,6 +107,7 @@ ROWS: Rows = {
         _CORE,
     ),
     "core-shape": ("invalid", "CV-7", "a variable of another shape than the op's", "Give it the shape of annex J."),
+    "core-call": ("invalid", "CV-31", "a call with other arguments than the op has", _CORE),
     # Annex K, training in the core vocabulary
     "core-object": ("invalid", "CT-1", "an object that the core vocabulary does not define so", REPORT),
     "core-optimizer": ("invalid", "CO-1", "an optimizer that the core vocabulary does not define so", REPORT),

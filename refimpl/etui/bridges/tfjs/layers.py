@@ -31,11 +31,12 @@ from etui.bridges.tfjs.document import (
 )
 from etui.bridges.tfjs.files import Packed, as_stored, check_folder, manifest_of, packed, write_files
 from etui.bridges.tfjs.layers_write import Layers, layers_of, slots_of
-from etui.bridges.tfjs.manifest import StoredWeight, read_manifest, stored_weights
+from etui.bridges.tfjs.manifest import Group, StoredWeight, read_manifest, stored_weights
 from etui.bridges.tfjs.slots import GROUP as SLOTS
 from etui.bridges.tfjs.slots import own_class, read_slots
 from etui.bridges.tfjs.topology_read import Topology, read_topology
 from etui.bridges.tfjs.training import OWN
+from etui.bridges.tfjs.vocabulary import faults
 from etui.bridges.tfjs.weight import Weight
 from etui.bridges.tfjs.weight_names import Matching, Named, match
 from etui.containers.data_writer import Progress
@@ -93,8 +94,9 @@ def read(path: Path, report: Report, *, limits: Limits, native: bool = True) -> 
 def _read(folder: ForeignFolder, name: str, report: Report, limits: Limits, *, native: bool) -> Model:
     where = f"{folder.location}/{name}"
     tree = read_document(folder, name, "layers", limits)
-    topology = read_topology(tree, where)
-    stored = list(stored_weights(read_manifest(tree, where, limits), folder, where))
+    groups = read_manifest(tree, where, limits)
+    topology = read_topology(tree, where, _shapes(groups))
+    stored = list(stored_weights(groups, folder, where))
     slots = [one for one in stored if one.weight.group == SLOTS]
     matching = _matched(topology, [one for one in stored if one.weight.group != SLOTS], where)
     datasets = {layout: _dataset(layout, one) for layout, one in matching.found.items()}
@@ -102,12 +104,18 @@ def _read(folder: ForeignFolder, name: str, report: Report, limits: Limits, *, n
     _add_slots(content, tree.get(OWN), slots, matching, report)
     model = read_model(content, report, "tfjs modelTopology")
     _report_casts(model, matching, report)
+    for path, reason in faults(topology.tree):
+        report.add("module", path, "translated", f"is what Keras takes it for: {reason}")
     model.metadata = _metadata(tree)
     if native:
         blob = Blob(BytesSource(folder.read(name, 0, folder.size(name) or 0)), JSON)
         model.native[NATIVE] = model.bind(blob, FRAMEWORK, topology.version or None, *_TRANSLATED)
         report.add("document", NATIVE, "verbatim", "")
     return model
+
+
+def _shapes(groups: Iterable[Group]) -> dict[str, tuple[int, ...]]:
+    return {weight.name: weight.shape for group in groups for weight in group.weights}
 
 
 def _matched(topology: Topology, weights: Iterable[Named], where: str) -> Matching[Named]:
@@ -224,7 +232,7 @@ def _verbatim(model: Model, limits: Limits, report: Report) -> tuple[bytes, list
     try:
         tree = parse_document(data, NATIVE, limits)
         groups = read_manifest(tree, NATIVE, limits)
-        topology = read_topology(tree, NATIVE)
+        topology = read_topology(tree, NATIVE, _shapes(groups))
         training = tree.get(OWN)
         stored = [_Listed(weight) for group in groups for weight in group.weights if weight.group != SLOTS]
         matching = _matched(topology, stored, NATIVE)

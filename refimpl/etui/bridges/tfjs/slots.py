@@ -27,6 +27,7 @@ _VARS = "optimizer/vars"
 # Suffix in TensorFlow.js and slot in the artifact, in the order of the passes. What Momentum keeps is another quantity
 # than Keras' momentum, which holds the rate too; Adamax of TensorFlow.js cannot store its state.
 _SLOTS: dict[str, tuple[tuple[str, str], ...]] = {
+    "SGD": (),
     "Adam": (("m", "momentum"), ("v", "velocity")),
     "Adagrad": (("accumulator", "accumulator"),),
     "Adadelta": (("accum_grad", "accumulated_grad"), ("accum_var", "accumulated_delta_var")),
@@ -44,12 +45,12 @@ def own_class(training: Json) -> str:
     return found if isinstance(found, str) else ""
 
 
-def _passes(kind: str, config: Json) -> list[tuple[str, str]]:
-    """The slots that an optimizer of these settings has in both."""
-    if not isinstance(config, dict):
-        return []
+def _passes(kind: str, config: Json) -> list[tuple[str, str]] | None:
+    """The slots that an optimizer of these settings has in both; `None` where the two are not the same."""
+    if not isinstance(config, dict) or kind not in _SLOTS:
+        return None
     absent = {"momentum" if not config.get("momentum") else "", "mg" if not config.get("centered") else ""}
-    return [pair for pair in _SLOTS.get(kind, ()) if kind != "RMSProp" or pair[0] not in absent]
+    return [pair for pair in _SLOTS[kind] if kind != "RMSProp" or pair[0] not in absent]
 
 
 def read_slots(
@@ -66,7 +67,7 @@ def read_slots(
     by_name = {slot.weight.name: slot for slot in slots}
     counter = by_name.get(COUNTER)
     passes = _passes(kind, config)
-    if counter is None or counter.weight.shape != () or counter.weight.neutral != "int32" or not passes:
+    if counter is None or counter.weight.shape != () or counter.weight.neutral != "int32" or passes is None:
         return None
     names = [[f"{name}/{suffix}" for suffix, _ in passes] for name in trained]
     if kind in _PASSES:
@@ -94,9 +95,11 @@ def written_slots(
     config = training["optimizer_config"].get("config")
     passes = _passes(own_class(training), config)
     state = optimizer.slots
-    there = all(slot in state.get(path, {}) for path in names for _, slot in passes)
     count = optimizer.micro_step
-    if not passes or not there or set(state) != set(names) or optimizer.inner or not 0 <= (count or 0) <= _INT32_MAX:
+    if passes is None or optimizer.inner or not 0 <= (count or 0) <= _INT32_MAX:
+        return []
+    there = all(slot in state.get(path, {}) for path in names for _, slot in passes)
+    if not there or (set(state) != set(names) if passes else any(state.values())):
         return []
     found = [(Weight(COUNTER, (), "int32", group=GROUP), Tensor.of(np.int32(count or 0)))]
     for suffix, slot in passes:

@@ -21,6 +21,14 @@ _JAVASCRIPT, _AS_KERAS = "tfjs", "2.4.0"
 _FALSE = frozenset({"mask_zero", "unit_forget_bias", "reset_after"})
 # Settings of the way in which a layer computes, which JavaScript leaves undefined too.
 _UNDEFINED = frozenset({"implementation"})
+# Settings of an RNN; JavaScript writes those of its cell beside them.
+_RNN = frozenset(
+    (
+        *("name", "trainable", "dtype", "batch_input_shape", "cell", "num_constants", "return_sequences"),
+        *("return_state", "go_backwards", "stateful", "unroll"),
+    )
+)
+_DEPTH, _DEPTHWISE = "depth_multiplier", "depthwise_kernel"
 _KERAS_NAME = {own: keras for keras, own in SAME_INITIALIZER.items()}
 # Settings that hold a layer; Keras before 2.4 and TensorFlow.js leave out the dtype by which it is known for one.
 _HELD = frozenset({"layer", "backward_layer", "cell", "cells"})
@@ -43,12 +51,17 @@ class Topology:
     metadata: dict[str, Json] = field(default_factory=dict)
 
 
-def read_topology(document: Mapping[str, Json], where: str) -> Topology:
+Shapes = Mapping[str, tuple[int, ...]]
+"""The shapes of weights by their names."""
+
+
+def read_topology(document: Mapping[str, Json], where: str, shapes: Shapes) -> Topology:
     """Bring a topology to the form of a `.keras` file.
 
     Args:
         document: the tree of `model.json`.
         where: it, for messages.
+        shapes: of the weights, which tell what JavaScript leaves out of a config.
 
     Raises:
         InvalidError: ``tfjs-form``, ``keras-config``.
@@ -61,7 +74,7 @@ def read_topology(document: Mapping[str, Json], where: str) -> Topology:
     version = next((v for v in (topology.get("keras_version"), config.get("keras_version")) if isinstance(v, str)), "")
     javascript = version.startswith(_JAVASCRIPT) or not version
     era = _AS_KERAS if javascript else version
-    config = _spelled(_defined(config) if javascript else config)
+    config = _spelled(_defined(config, shapes) if javascript else config)
     dialect: Dialect = "keras" if dialect_of(era) == "keras" else "tf_keras"
     tree = lift(_typed(config) if dialect == "tf_keras" else config, era, where=f"{where}, {TOPOLOGY}")
     compiled = read_compile_config(document, era, where)
@@ -70,18 +83,31 @@ def read_topology(document: Mapping[str, Json], where: str) -> Topology:
     return Topology(tree, dialect, version, {"keras_version": era})
 
 
-def _defined(tree: Json) -> Json:
+def _defined(tree: Json, shapes: Shapes) -> Json:
     """A config in which what JavaScript left undefined has the value that it takes it for."""
     if isinstance(tree, list):
-        return [_defined(item) for item in tree]
+        return [_defined(item, shapes) for item in tree]
     if not isinstance(tree, dict):
         return tree
     found = {}
     for key, value in tree.items():
         if value is None and key in _UNDEFINED:
             continue
-        found[key] = False if value is None and key in _FALSE else _defined(value)
-    return found
+        found[key] = False if value is None and key in _FALSE else _defined(value, shapes)
+    kind, config = found.get("class_name"), found.get("config")
+    return found | {"config": _of_layer(kind, config, shapes)} if isinstance(config, dict) else found
+
+
+def _of_layer(kind: Json, config: dict[str, Json], shapes: Shapes) -> dict[str, Json]:
+    """The config of a layer as it would be had JavaScript written all of it, and nothing twice."""
+    if kind == "RNN":
+        return {key: value for key, value in config.items() if key in _RNN}
+    if kind == "Reshape" and isinstance(config.get("target_shape"), list):
+        return config | {"target_shape": [-1 if size is None else size for size in config["target_shape"]]}
+    if kind == "SeparableConv2D" and config.get(_DEPTH) is None:
+        kernel = shapes.get(f"{config.get('name')}/{_DEPTHWISE}")
+        return config | ({_DEPTH: kernel[-1]} if kernel else {})
+    return config
 
 
 def _spelled(tree: Json) -> Json:

@@ -6,7 +6,7 @@ know. A setting that is ignored changes the predictions, so it is named here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 Json = Any
@@ -235,6 +235,26 @@ def fault(kind: str, config: Config, shape: Json = None) -> str:
     if kind in {"GRU", "GRUCell"} and "reset_after" not in config:
         return f"{kind} of TensorFlow.js does not heed reset_after"
     return _other_axis(kind, config, shape)
+
+
+def faults(node: Json, path: str = "") -> Iterator[tuple[str, str]]:
+    """The layers of a model's node for which `fault` has a reason, by their paths, with it.
+
+    What a layer holds stands under the layer's own path.
+    """
+    config = node.get("config") if isinstance(node, dict) else None
+    if not isinstance(config, dict):
+        return
+    kind = node.get("class_name")
+    reason = fault(kind, config) if kind in LAYERS else ""
+    if reason:
+        yield path, reason
+    layers = config.get("layers")
+    for layer in layers if isinstance(layers, list) else ():
+        name = layer["config"].get("name") if isinstance(layer, dict) and isinstance(layer.get("config"), dict) else ""
+        yield from faults(layer, f"{path}/{name}" if path else str(name))
+    for held in (config.get("layer"), config.get("cell")):
+        yield from faults(held, path)
 
 
 def _other_axis(kind: str, config: Config, shape: Json) -> str:

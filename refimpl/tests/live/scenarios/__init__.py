@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-MODULES = ("accounting", "checkpoints", "defects", "guide", "mistakes", "safety", "states", "transfer")
+MODULES = ("accounting", "checkpoints", "defects", "guide", "mistakes", "moments", "safety", "states", "transfer")
 
 
 def all_scenarios(*, once: bool) -> dict[str, Any]:
