@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from etui._version import SPEC_VERSION
+from etui.canonical.numbers import MAX_INTEGER, is_json_float
 from etui.errors import shown
 from etui.limits import DEFAULT_LIMITS
 
@@ -30,6 +31,11 @@ _LONGEST_MESSAGE = 200
 _DEEPEST = DEFAULT_LIMITS.depth + 1
 _FRAMES = 10_000
 _deep = threading.Lock()
+
+# What refers to the schema of any value; no other schema refers to itself as a whole.
+_VALUE, _VALUE_ITSELF, _VALUE_MAP = "value.schema.json", "#", "value.schema.json#/$defs/map"
+_plain: set[int] = set()
+"""The lists and maps without a tag, by `id`, of the document that is being checked: `_deep` guards it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +137,10 @@ def validate(name: str, document: object, where: str) -> list[SchemaFault]:
         limit = sys.getrecursionlimit()
         sys.setrecursionlimit(max(limit, _FRAMES))
         try:
+            _gather_plain(document)
             errors = list(validator.iter_errors(document))
         finally:
+            _plain.clear()
             sys.setrecursionlimit(limit)
     faults = (SchemaFault(where, _pointer(error.absolute_path), _message(error), _clause(error)) for error in errors)
     return sorted(dict.fromkeys(faults), key=lambda fault: (fault.path, fault.message))
@@ -168,7 +176,8 @@ def _validator_class() -> Any:
     """Draft 2020-12, whose errors know the schema nearest to the fault that cites a clause."""
     from jsonschema import Draft202012Validator, validators
 
-    keywords = {**Draft202012Validator.VALIDATORS, "propertyNames": _property_names}
+    standard = Draft202012Validator.VALIDATORS
+    keywords = {**standard, "propertyNames": _property_names, "$ref": _value_reference(standard["$ref"])}
     return validators.extend(Draft202012Validator, {name: _citing(keyword) for name, keyword in keywords.items()})
 
 
@@ -186,6 +195,36 @@ def _citing(keyword: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
             yield error
 
     return cite
+
+
+def _value_reference(keyword: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
+    """The keyword ``$ref``, but that a value without any tag is not looked at again: a file may hold a million lists."""
+
+    def refer(validator: Any, target: str, instance: Any, schema: dict[str, Any]) -> Iterator[Any]:
+        if id(instance) in _plain:
+            if target == _VALUE_ITSELF or target.endswith(_VALUE):
+                return
+            if target.endswith(_VALUE_MAP) and type(instance) is dict:
+                return
+        yield from keyword(validator, target, instance, schema) or ()
+
+    return refer
+
+
+def _gather_plain(node: object) -> bool:
+    """Note the lists and maps in a tree that are values and hold no tag; say whether the tree itself is one."""
+    if type(node) is list:
+        plain = all([_gather_plain(item) for item in node])  # every item is looked at
+    elif type(node) is dict:
+        plain = all([_gather_plain(item) for item in node.values()])
+        plain = plain and all(type(key) is str and not key.startswith("$") for key in node)
+    elif type(node) is int:
+        return -MAX_INTEGER <= node <= MAX_INTEGER
+    else:
+        return is_json_float(node) if type(node) is float else type(node) in (str, bool, type(None))
+    if plain:
+        _plain.add(id(node))
+    return plain
 
 
 def _property_names(validator: Any, schema_of_names: Any, instance: Any, _schema: Any) -> Iterator[Any]:

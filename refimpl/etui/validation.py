@@ -1,4 +1,4 @@
-"""Validating: the structure of an artifact, and every fault in its documents that a schema shows (SPEC.md H-7)."""
+"""Validating an artifact: its structure, and each fault in its documents that a schema shows."""
 
 from __future__ import annotations
 

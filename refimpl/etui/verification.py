@@ -1,4 +1,4 @@
-"""Verifying every byte of an artifact (SPEC.md H-7), and validating its structure with every document's schema."""
+"""Verifying every byte of an artifact (SPEC.md H-7)."""
 
 from __future__ import annotations
 

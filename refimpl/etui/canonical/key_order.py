@@ -1,71 +1,63 @@
 """The order of the keys of a `$map`: that of their canonical JSON bytes (SPEC.md V-4), of which few are ever made.
 
-A key may be a map that has maps for its keys, and so on. The text of each would be written again on each level; two keys
-are therefore compared piece by piece, up to their first difference.
+A key may be a map that has maps for its keys, and so on. The text of each would be written again on each level;
+two keys are therefore compared piece by piece, up to their first difference.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import total_ordering
 from itertools import chain, zip_longest
 from json.encoder import encode_basestring
 from typing import Any
 
 from etui.canonical.numbers import float_text
 
-_HEAD = 64
-"""Bytes of a key that are kept, which tell most keys from one another."""
+View = Callable[[Any], Any]
+"""Gives the JSON of a node of a tree; what the node holds is given to it in its turn."""
 
+_HEAD = 64
 _CONSTANTS = {None: b"null", True: b"true", False: b"false"}
 
 
-@total_ordering
-class KeyOrder:
-    """A key by its place among others.
+class _Rest:
+    """A key whose first bytes are another's, too."""
+
+    __hash__ = None  # type: ignore[assignment]  # it is compared and kept nowhere
+    __slots__ = ("_text",)
+
+    def __init__(self, tree: Any, view: View) -> None:
+        self._text = tree, view
+
+    def __iter__(self) -> Iterator[int]:
+        return chain.from_iterable(_pieces(*self._text))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Rest) and all(one == two for one, two in zip_longest(self, other))
+
+    def __lt__(self, other: _Rest) -> bool:
+        pairs = zip_longest(self, other, fillvalue=-1)
+        return next((one < two for one, two in pairs if one != two), False)
+
+
+def key_order(tree: Any, view: View) -> tuple[bytes, _Rest]:
+    """A key as something to sort by: its first bytes, which tell most keys from one another, and what decides else.
 
     Args:
         tree: the key, in the tagged form of either kind of document.
-        view: gives the JSON of one node of a tree; what the node holds is given to it in its turn.
+        view: of that kind.
     """
-
-    __slots__ = ("_head", "_tree", "_view", "_whole")
-
-    def __init__(self, tree: Any, view: Callable[[Any], Any]) -> None:
-        self._tree, self._view = tree, view
-        head, size = [], 0
-        pieces = _pieces(tree, view)
-        for piece in pieces:
-            head.append(piece)
-            size += len(piece)
-            if size >= _HEAD:
-                break
-        self._head = b"".join(head)
-        self._whole = next(pieces, None) is None
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, KeyOrder) and not self < other and not other < self
-
-    def __hash__(self) -> int:
-        return hash(self._head[:_HEAD])
-
-    def __lt__(self, other: KeyOrder) -> bool:
-        length = min(len(self._head), len(other._head))
-        first, second = self._head[:length], other._head[:length]
-        if first != second or (self._whole and other._whole):
-            return (first, len(self._head)) < (second, len(other._head))
-        for one, two in zip_longest(self._bytes(), other._bytes(), fillvalue=-1):
-            if one != two:
-                return one < two
-        return False
-
-    def _bytes(self) -> Iterator[int]:
-        return chain.from_iterable(_pieces(self._tree, self._view))
+    head = b""
+    for piece in _pieces(tree, view):
+        head += piece[:_HEAD]
+        if len(head) >= _HEAD:
+            break
+    return head[:_HEAD], _Rest(tree, view)
 
 
-def _pieces(tree: Any, view: Callable[[Any], Any]) -> Iterator[bytes]:
+def _pieces(tree: Any, view: View) -> Iterator[bytes]:
     """The canonical JSON of a tree, no more of which is made than is asked for."""
-    open_nodes = [iter([(tree, False)])]
+    open_nodes: list[Iterator[tuple[Any, bool]]] = [iter([(tree, False)])]
     while open_nodes:
         for node, is_text in open_nodes[-1]:
             if is_text:

@@ -49,6 +49,10 @@ JSON = Kind(-MAX_INTEGER, MAX_INTEGER, binary=False, depth_code="json-depth")
 MSGPACK = Kind(-(2**63), 2**64 - 1, binary=True, depth_code="msgpack-depth")
 
 
+_AS_IT_IS = frozenset({str, bool, type(None)})
+"""The types whose values every kind of document holds; a list may have a million of them."""
+
+
 class Walk:
     """The place in a value while it is written or read."""
 
@@ -107,7 +111,7 @@ class Writer(Walk):
 
     def items(self, values: Iterable[Value]) -> list[Tree]:
         """The trees of several values."""
-        return [self.item(index, value) for index, value in enumerate(values)]
+        return [value if type(value) in _AS_IT_IS else self.item(index, value) for index, value in enumerate(values)]
 
 
 class Reader(Walk):
@@ -138,7 +142,7 @@ class Reader(Walk):
 
     def items(self, trees: list[Tree]) -> list[Value]:
         """The values of several trees."""
-        return [self.item(index, tree) for index, tree in enumerate(trees)]
+        return [tree if type(tree) in _AS_IT_IS else self.item(index, tree) for index, tree in enumerate(trees)]
 
     def typed(self, content: Tree, kind: type) -> Any:
         """The content of a tag, which must be of a JSON type exactly."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from etui import dtypes
 from etui.canonical import json
-from etui.canonical.key_order import KeyOrder
+from etui.canonical.key_order import key_order
 from etui.canonical.numbers import LONGEST_FLOAT, float_text
 from etui.canonical.tagging import JSON, Reader, Tag, Tree, Walk, Writer, register
 from etui.canonical.value_types import (
@@ -188,7 +188,7 @@ def json_view(tree: Tree) -> Tree:
 
 def _node_view(tree: Tree) -> Tree:
     """The JSON view of a node of a MessagePack tree, with what it holds as it is; that of JSON is the same again."""
-    if type(tree) is list:
+    if type(tree) is list or JSON.holds(tree):
         return tree
     if type(tree) is not dict:
         return Writer(JSON).write(tree)
@@ -204,8 +204,8 @@ def tensor_data(tree: dict[str, Tree]) -> Tree:
     return content.get("data") if type(content) is dict else None
 
 
-def _order(key: Tree, walk: Walk) -> KeyOrder:
-    return KeyOrder(key, _node_view if walk.kind.binary else _as_it_is)
+def _order(key: Tree, walk: Walk) -> Any:
+    return key_order(key, _node_view if walk.kind.binary else _as_it_is)
 
 
 def _as_it_is(tree: Tree) -> Tree:

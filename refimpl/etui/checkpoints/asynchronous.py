@@ -108,8 +108,9 @@ class AsyncSaver:
         """Take a snapshot of a model, and begin to write it; wait for an earlier save first.
 
         Args:
-            model: an `etui.Model`, such as the `capture` functions give, or a live model of Keras. What becomes of it,
-                of its variables and of its files after the call does not count.
+            model: an `etui.Model`, such as the `capture` functions give, or a live model of Keras, which is quicker to
+                give than to capture. What becomes of it, of its variables and of its files after the call does not
+                count.
             step: number of the step; without a meaning for the path of an artifact.
             metrics: of the step, as `Series.save` takes them; not for the path of an artifact.
             replace: whether a step of this number may be replaced; not for the path of an artifact.
@@ -119,6 +120,7 @@ class AsyncSaver:
         Raises:
             UsageError: ``save-async-closed``; ``save-async-target``; ``save-async-within``; ``live-model``;
                 ``series-number``.
+            TransferError: ``live-unbuilt``; ``live-config``; ``not-complete``.
             StorageError: ``out-of-memory``.
             Exception: what went wrong with the save before, which is told once; of this one, nothing was begun then.
         """

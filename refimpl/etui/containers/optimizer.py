@@ -202,7 +202,7 @@ def encode(state: OptimizerState, placed: Placed, version: str) -> dict[str, Jso
 
 def tensors(state: OptimizerState) -> Iterator[tuple[str, Tensor]]:
     """The tensors that the document refers to, by name, in writing order."""
-    names = TensorNames()
+    names = TensorNames(alone=True)
     for key, optimizer in state.optimizers.items():
         _encode_one(optimizer, key, names)
     yield from names.ordered()

@@ -97,7 +97,7 @@ def encode(state: State, placed: Placed, version: str) -> dict[str, Json]:
 
 def tensors(state: State) -> Iterator[tuple[str, Tensor]]:
     """The tensors that the document refers to, by name, in writing order."""
-    names = TensorNames()
+    names = TensorNames(alone=True)
     _encode(state, names)
     yield from names.ordered()
 

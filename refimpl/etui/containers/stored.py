@@ -11,6 +11,8 @@ from typing import Any
 
 from etui import paths
 from etui.canonical import values
+from etui.canonical.plain import is_plain
+from etui.canonical.tagging import MSGPACK
 from etui.canonical.tags import key_bytes
 from etui.containers.data_parts import DataParts
 from etui.containers.fields import Context, Json
@@ -75,10 +77,15 @@ class StoredTensors:
 
 
 class TensorNames:
-    """The `tensors` of a document that is being encoded."""
+    """The `tensors` of a document that is being encoded.
 
-    def __init__(self) -> None:
+    Args:
+        alone: whether the document itself is not wanted, so that values without a tensor are only looked at.
+    """
+
+    def __init__(self, *, alone: bool = False) -> None:
         self._tensors: dict[str, Tensor] = {}
+        self._alone = alone
 
     def add(self, tensor: Tensor, place: str) -> values.StoredTensor:
         """Name a tensor after the place of its reference.
@@ -93,6 +100,8 @@ class TensorNames:
 
     def value(self, value: Any, place: str) -> Json:
         """The MessagePack tree of a value that may hold tensors."""
+        if self._alone and is_plain(value, MSGPACK):
+            return None
         return values.to_msgpack(_replaced(value, place, Tensor, self.add))
 
     def ordered(self) -> Iterator[tuple[str, Tensor]]:
@@ -104,25 +113,46 @@ class TensorNames:
         return {name: encode_entry(tensor, name, placed) for name, tensor in self.ordered()}
 
 
+_LEAVES = frozenset({str, bytes, int, float, bool, type(None)})
+"""The types of values in which nothing is to be replaced; a list may have a million of them."""
+
+
 def _replaced(value: Any, place: str, kind: type, replace: Callable[[Any, str], Any]) -> Any:
-    """A copy of a value in which `replace` gives what stands for each leaf of type `kind`."""
-    if isinstance(value, kind):
-        return replace(value, place)
+    """A value in which `replace` gave what stands for each leaf of type `kind`, at its place."""
+    return value if is_plain(value, MSGPACK) else _Replacing(place, kind, replace).copy(value)
 
-    def item(step: object, inner: Any) -> Any:
-        return _replaced(inner, f"{place}/{step}", kind, replace)
 
-    if isinstance(value, dict):
-        name = _key if all(type(key) is str for key in value) else _odd_key
-        return {key: item(name(key), inner) for key, inner in value.items()}
-    if isinstance(value, values.MapValue):
-        return values.MapValue(tuple((key, item(_odd_key(key), inner)) for key, inner in value.pairs))
-    if isinstance(value, list | tuple):
-        return type(value)(item(index, inner) for index, inner in enumerate(value))
-    if isinstance(value, values.ObjectValue):
-        config, residue = item("config", value.config), item("residue", value.residue)
-        return values.ObjectValue(value.class_name, config, value.shared, residue)
-    return value
+class _Replacing:
+    """One walk through a value, whose places are only spelled out where something is replaced."""
+
+    def __init__(self, place: str, kind: type, replace: Callable[[Any, str], Any]) -> None:
+        self._kind = kind
+        self._replace = replace
+        self._steps: list[Callable[[], str]] = [lambda: place]
+
+    def copy(self, value: Any) -> Any:
+        """A copy of what is at the present place."""
+        if isinstance(value, self._kind):
+            return self._replace(value, "/".join(step() for step in self._steps))
+        if isinstance(value, dict):
+            name = _key if all(type(key) is str for key in value) else _odd_key
+            return {key: self._item(name, key, inner) for key, inner in value.items()}
+        if isinstance(value, values.MapValue):
+            return values.MapValue(tuple((key, self._item(_odd_key, key, inner)) for key, inner in value.pairs))
+        if isinstance(value, list | tuple):
+            return type(value)([self._item(str, index, inner) for index, inner in enumerate(value)])
+        if isinstance(value, values.ObjectValue):
+            config, residue = self._item(str, "config", value.config), self._item(str, "residue", value.residue)
+            return values.ObjectValue(value.class_name, config, value.shared, residue)
+        return value
+
+    def _item(self, name: Callable[[Any], str], key: Any, inner: Any) -> Any:
+        if type(inner) in _LEAVES:
+            return inner
+        self._steps.append(lambda: name(key))
+        found = self.copy(inner)
+        self._steps.pop()
+        return found
 
 
 def _key(key: str) -> str:

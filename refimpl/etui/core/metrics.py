@@ -11,6 +11,7 @@ import numpy as np
 from etui import dtypes
 from etui.canonical.values import ObjectValue
 from etui.core import confusion, metric_values
+from etui.core.attribute_types import FLOAT_DTYPES
 from etui.core.losses import divided, masked_weight, same_rank
 from etui.core.parameters import parameters
 from etui.core.vocabulary import document
@@ -119,10 +120,15 @@ def result(metric: ObjectValue, state: Mapping[str, Array]) -> Array:
         metric: of a class ``core:metrics.*``.
         state: as `update` gives it.
 
+    Returns:
+        A scalar, or an element for each threshold or class; of a state that is narrower than float32 in float32.
+
     Raises:
         InvalidError: ``core-object``.
     """
     name, attrs = parameters(metric, "metrics")
+    if _dtype_of(name, attrs).itemsize < 4 and attrs["dtype"] in FLOAT_DTYPES:
+        state = {key: np.asarray(value).astype(np.float32) for key, value in state.items()}
     return np.asarray(_result(name, attrs, state))
 
 

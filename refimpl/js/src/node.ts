@@ -15,6 +15,7 @@ import { planOf, type WriteOptions } from './write.js';
 useNode(platform());
 
 export * from './index.js';
+export { type Cleaned, type CleanOptions, collectGarbage, removeSteps } from './node/garbage.js';
 export { FolderPlace, type SaveOptions, Series, saveStep } from './node/series.js';
 export { FileSource, FolderContainer };
 

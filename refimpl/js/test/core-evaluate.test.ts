@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { compute, Evaluator, evaluate, step } from '../src/core/index.js';
+import { CoreObject, compute, computeArrays, Evaluator, evaluate, NDArray, step } from '../src/core/index.js';
 import {
   type Content,
   contentOfModel,
@@ -38,6 +38,8 @@ function modelOf(root: object, variables: Readonly<Record<string, Numbers>> = {}
   return write(content).then((bytes) => open(bytes));
 }
 
+const array = (shape: readonly number[], numbers: readonly number[]): NDArray =>
+  new NDArray(shape, Float64Array.from(numbers));
 const output = (id: string, index = 0): object => ({ $output: [id, index] });
 const call = (id: string, args: readonly unknown[] = [], kwargs: object = {}): object => ({
   args,
@@ -283,4 +285,62 @@ test('gradients that do not fit are refused', async () => {
   assert.match((await refusal(async () => step(await denseModel(), {}))).message, /no optimizer/);
   const without = await trained({ momentum: 0.5 });
   assert.match((await refusal(() => step(without, { 'op/bias': [1, 1] }))).message, /no learning rate/);
+});
+
+test('a window that is larger than its axis is refused, and computed where padding makes room (CV-45)', async () => {
+  const asks: readonly [string, object][] = [
+    ['max_pool', { pool_size: [3] }],
+    ['avg_pool', { pool_size: [3], strides: [1] }],
+    ['max_pool', { dilation: [2], pool_size: [2] }],
+  ];
+  for (const [op, attrs] of asks) {
+    const refused = await modelOf(single(layer('op', op, { attrs }), [null, 2, 1]));
+    const error = await refusal(() => evaluate(refused, [[[[1], [2]]]]));
+    assert.equal('core-evaluate', error.code, op);
+    assert.match(error.message, /a window of 3 over 2 elements/);
+    const padded = { attrs: { ...attrs, padding: [[0, 1]] } };
+    const { outputs } = await evaluate(await modelOf(single(layer('op', op, padded), [null, 2, 1])), [[[[1], [2]]]]);
+    assert.deepEqual([1, 1, 1], [...(outputs[0]?.shape ?? [])]);
+  }
+  assert.equal(3, asks.length);
+});
+
+test('a call has no other arguments than its op, and flags that are flags (CV-31)', async () => {
+  const dropout = layer('op', 'dropout', { attrs: { rate: 0.5 } });
+  const faults: readonly object[] = [{ alpha: 1 }, { x: output('x') }, { training: 1 }, { training: 'true' }];
+  for (const kwargs of faults) {
+    assert.equal('core-call', (await refusal(() => modelOf(single(dropout, [null, 2], kwargs)))).code);
+  }
+  assert.equal(4, faults.length);
+  const model = await modelOf(single(dropout, [null, 2], { mask: null, training: null }));
+  assert.deepEqual(Float32Array.of(1, 2), (await evaluate(model, [[[1, 2]]])).outputs[0]?.data);
+});
+
+test('masks of a call of modules are as many as its inputs (CV-13)', async () => {
+  const chain = layer('op', 'sequential', { modules: [layer('mean', 'global_avg_pool')] });
+  const two = await modelOf(single(chain, [null, 2, 1], { mask: [output('x'), output('x')] }));
+  assert.match((await refusal(() => evaluate(two, [[[[0], [4]]]]))).message, /2 masks of 1 inputs/);
+});
+
+test('a metric takes a state of its names and shapes in any dtype, and classes of two axes', () => {
+  const [y, p] = [array([2], [2, 4]), array([2], [0, 0])];
+  const mean = new CoreObject('core:metrics.mean', { dtype: 'float16' });
+  const state = { 'state/count': array([], [2]), 'state/total': array([], [1.5]) };
+  const found = computeArrays(mean, { y_true: y, ...state });
+  assert.deepEqual(['float16', 7.5], [found['state/total']?.dtype, found['state/total']?.data[0]]);
+  const fscore = new CoreObject('core:metrics.f1_score', {});
+  const faults: readonly [CoreObject, Record<string, NDArray>][] = [
+    [mean, { y_true: y, 'state/total': array([], [1.5]) }],
+    [mean, { y_true: y, 'state/count': array([], [2]), 'state/total': array([1], [1.5]) }],
+    [mean, { y_true: y, ...state, 'state/more': array([], [1]) }],
+    [fscore, { y_pred: p, y_true: y }],
+    [new CoreObject('core:metrics.r2_score', {}), { y_pred: p, y_true: y }],
+  ];
+  for (const [object, inputs] of faults) {
+    assert.throws(
+      () => computeArrays(object, inputs),
+      (error) => error instanceof EtuiError && error.code === 'core-evaluate',
+    );
+  }
+  assert.equal(5, faults.length);
 });

@@ -6,15 +6,17 @@ import builtins
 import math
 import sys
 from collections import OrderedDict
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from etui import dtypes
-from etui.canonical import json, msgpack
+from etui.canonical import json, key_order, msgpack, tags
 from etui.canonical import values as v
 from etui.errors import EtuiError, RejectError, UsageError
 from etui.testing import values as strategies
@@ -256,3 +258,40 @@ def test_maps_that_no_dict_can_hold_come_back() -> None:
         assert type(value) is v.MapValue
         assert v.to_json(value) == tree
         assert v.equal(v.MapValue(value.pairs[::-1]), value)
+
+
+@pytest.mark.clause("V-4", "E-2")
+@pytest.mark.parametrize("kind", ["json", "msgpack"])
+def test_the_keys_of_a_map_are_not_written_out_on_each_level(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """The work for keys that are maps of maps grows with their size and not with their depth times their size."""
+    depth, leaves = 30, 500
+    key: Any = [0.5] * leaves
+    for number in range(depth):
+        key = {"$map": [[number, 0], [key, 0]]}
+    seen = 0
+    leaf = key_order._leaf
+
+    def counted(value: Any) -> bytes:
+        nonlocal seen
+        seen += 1
+        return leaf(value)
+
+    monkeypatch.setattr(key_order, "_leaf", counted)
+    read, write = (v.from_json, v.to_json) if kind == "json" else (v.from_msgpack, v.to_msgpack)
+    assert write(read(key, "x")) == key
+    assert depth < seen < 40 * depth
+
+
+@pytest.mark.clause("V-4")
+@given(st.lists(strategies.values(), min_size=2, max_size=8), st.sampled_from(["json", "msgpack"]))
+def test_keys_are_ordered_as_their_canonical_bytes_are(keys: list[Any], kind: str) -> None:
+    """Comparing keys piece by piece, behind equal beginnings of any length too, is comparing their JSON bytes."""
+    write, view = (v.to_json, tags._as_it_is) if kind == "json" else (v.to_msgpack, tags._node_view)
+    for prefix in ([], ["x" * 100]):
+        longer = [[*prefix, key] for key in keys]
+        ordered = sorted(longer, key=lambda key: key_order.key_order(write(key), view))
+        raws = [tags.key_bytes(key) for key in ordered]
+        assert raws == sorted(map(tags.key_bytes, longer))
+        same = [one == two for one, two in pairwise(raws)]
+        orders = [key_order.key_order(write(key), view) for key in ordered]
+        assert [one == two for one, two in pairwise(orders)] == same

@@ -19,6 +19,7 @@ import etui
 from etui.checkpoints import AsyncSaver, Series, asynchronous
 from etui.containers.weights import Weights
 from etui.errors import StorageError, UsageError
+from etui.moment import Moment
 
 LIBRARY = Path(etui.__file__).parents[1]
 MINUTE = 60
@@ -201,6 +202,50 @@ def test_an_error_is_raised_by_the_next_call_once(call: str, told: list[BaseExce
         assert saver.wait() == "step 8"
     saver.close()
     assert target.written == ([] if call in {"close", "exit"} else [(8, 2.0)])
+    assert told == []
+
+
+class OneArray(Moment):
+    """An array that changes in place, of which a model is made in the thread that writes; with or without a fault."""
+
+    def __init__(self, array: np.ndarray, *, fault: Exception | None = None) -> None:
+        self.array, self.fault = array, fault
+        self.threads: list[str] = []
+
+    def changing(self) -> Any:
+        return {"tensor": etui.Tensor.of(self.array), "notes": ["mine"]}
+
+    def model(self, held: Any) -> etui.Model:
+        self.threads.append(threading.current_thread().name)
+        if self.fault is not None:
+            raise self.fault
+        weights = Weights()
+        weights.add("w", held["tensor"], role="kernel")
+        return etui.Model(weights=weights)
+
+
+@pytest.mark.clause("AS-1", "AS-5")
+def test_a_moment_becomes_a_model_in_the_thread_that_writes(told: list[BaseException | None]) -> None:
+    """What may change is copied within the call; what goes wrong with the rest is raised by the next call."""
+    target = Target()
+    saver = AsyncSaver(target)
+    array = np.full(1000, 1, np.float32)
+    moment = OneArray(array)
+    saver.save(moment, 1)
+    array[:] = 2
+    target.go(2)
+    assert saver.wait() == "step 1"
+    assert target.written == [(1, 1.0)]
+    assert moment.threads == ["etui-save a test, step 1"]
+    fault = ValueError("no such layer")
+    saver.save(OneArray(array, fault=fault), 2)
+    with pytest.raises(ValueError, match="no such layer") as caught:
+        saver.save(model_of(3), 3)
+    assert caught.value is fault
+    assert fault.__notes__ == ["in the background save of a test, step 2"]
+    saver.save(model_of(3), 3)
+    saver.close()
+    assert target.written == [(1, 1.0), (3, 3.0)]
     assert told == []
 
 

@@ -115,3 +115,40 @@ def test_no_collection_of_garbage_begins_while_javascript_saves(package: Path, t
     (step,) = Series(path)
     assert (step.number, step.identity) == (7, identity)
     assert step.metrics == {"loss": 0.5, "$odd": 1.0}
+
+
+@pytest.mark.clause("CS-27", "CS-28")
+def test_javascript_removes_what_python_would_remove(package: Path, tmp_path: Path) -> None:
+    """Both libraries agree about what no step needs, and the steps that are left are whole."""
+    series = Series(tmp_path / "run")
+    for step in (1, 2, 3, 4):
+        series.save(model(step), step, time=NOON)
+    wanted = series.prune(drop=[1, 3], dry=True)
+    for options in ({"dry": True}, {}):
+        found = node(package, "series_clean.mjs", tmp_path / "run", "[3, 1]", json.dumps(options))
+        assert found["steps"] == list(wanted.dropped) == [1, 3]
+        removed = wanted.collected
+        assert (found["objects"], found["bytes"], found["kept"]) == (removed.objects, removed.bytes, removed.kept)
+        assert len(series) == (4 if options else 2)
+    assert removed.objects > 4
+    assert series.collect(dry=True).objects == 0
+    assert len(series.verify()) == 2
+
+
+@pytest.mark.clause("CS-29")
+def test_javascript_collects_nothing_beside_a_step_that_it_cannot_read(package: Path, tmp_path: Path) -> None:
+    """A layout of one bit changed stops it, and every file stays as it was."""
+    series = Series(tmp_path / "run")
+    for step in (1, 2):
+        series.save(model(step), step, time=NOON)
+    series.remove(1)
+    record = json.loads((tmp_path / "run" / "steps" / "2.json").read_text())
+    (digest,) = record["layouts"].values()
+    layout = tmp_path / "run" / "objects" / "sha256" / digest[7:9] / digest[9:]
+    data = bytearray(layout.read_bytes())
+    data[-4] ^= 1
+    layout.write_bytes(data)
+    before = sorted(path for path in (tmp_path / "run").rglob("*") if path.is_file())
+    with pytest.raises(AssertionError, match="digest-mismatch"):
+        node(package, "series_clean.mjs", tmp_path / "run", "[]", "{}")
+    assert sorted(path for path in (tmp_path / "run").rglob("*") if path.is_file()) == before

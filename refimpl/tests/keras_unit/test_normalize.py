@@ -127,7 +127,7 @@ def test_a_slash_in_a_name_becomes_a_line(kit: Any) -> None:
     """Keras 3 refuses a slash in the name of a layer, of a model and of what they hold: free names without one."""
     inner = kit.layer("TimeDistributed", "each/step", layer=kit.layer("Dense", "dense/inner", units=2))
     layers = [kit.layer("Dense", name, units=4) for name in ("conv1/bn", "conv1_bn", "conv1//bn")]
-    nested = {"module": "keras", "class_name": "Sequential", "registered_name": None}
+    nested: Json = {"module": "keras", "class_name": "Sequential", "registered_name": None}
     nested |= {"config": {"name": "block/a", "layers": [old_input("in/put", 4), *layers]}}
     outer = {"name": "my/model", "layers": [old_input("mag/cqt", 4), nested, inner]}
     tree = nested | {"config": outer}
@@ -150,7 +150,7 @@ def test_outputs_are_compiled_by_their_new_names(kit: Any) -> None:
     ends = [[name, 0, 0] for name in ("a/b", "plain")]
     tree = old_graph([placed(old_input("i/n", 4)), one, two], [["i/n", 0, 0]], ends)
     by_output = {"a/b": "mse", "plain": "mae"}
-    compiled = {"loss": by_output, "metrics": by_output, "weighted_metrics": {"a/b": "mse"}}
+    compiled: Json = {"loss": by_output, "metrics": by_output, "weighted_metrics": {"a/b": "mse"}}
     compiled |= {"loss_weights": {"a/b": 2.0, "plain": 1.0}, "optimizer": None}
     model = kit.model(tree | {"compile_config": compiled}, version=OLD)
     found, _ = translated(model, "keras")

@@ -353,6 +353,29 @@ def test_losses_and_metrics_have_the_names_of_keras_3() -> None:
     assert training.loss["a"] is auto
 
 
+@pytest.mark.clause("KN-6")
+def test_a_function_that_keras_does_not_know_is_the_authors() -> None:
+    """A metric of a function of the author's own holds it as his, or is it where it is called like it and no more."""
+
+    def metric(name: str, fn: str, dtype: str = "float32") -> ObjectValue:
+        return ObjectValue("keras:metrics.MeanMetricWrapper", {"name": name, "dtype": dtype, "fn": fn})
+
+    given = [
+        metric("dice", "dice"),
+        metric("N_dice", "dice"),
+        metric("dice", "dice", "float64"),
+        metric("hinge", "hinge"),
+    ]
+    report = Report()
+    made = to_dialect(model(training=Training(metrics=given)), "keras", report).training
+    assert made is not None
+    dice = ObjectValue("custom:dice", None)
+    assert made.metrics[0] == dice
+    assert [one.config["fn"] for one in made.metrics[1:3]] == [dice, dice]
+    assert made.metrics[3].config["fn"] == ObjectValue("keras:metrics.hinge", None)
+    assert report.lost == []
+
+
 @pytest.mark.clause("KN-4@6cb9a8", "KN-5@5f0c00")
 def test_losses_and_metrics_without_an_equal_are_reported() -> None:
     """A loss that only one side has, and a reduction that Keras 2 does not know, are lost."""

@@ -105,3 +105,9 @@ def test_values_of_the_caller_are_copied(holds_once: Holds) -> None:
 def test_every_save_is_that_of_a_moment(holds: Holds) -> None:
     """Whatever a scenario saves has the same identity when half of it is done after the model has become another."""
     holds("every_save_is_that_of_a_moment")
+
+
+@pytest.mark.library
+def test_the_walk_is_that_of_the_framework(holds: Holds) -> None:
+    """The objects of a model are met as the framework's own saver meets them, also where a class tells of more."""
+    holds("the_walk_is_that_of_the_framework")

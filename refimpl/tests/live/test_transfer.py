@@ -51,3 +51,9 @@ def test_an_optimizer_of_before_and_frozen_layers(holds_once: Holds) -> None:
 def test_configs_that_ask_for_memory(holds: Holds) -> None:
     """A config that asks for variables of a size which no file stores is refused before they are made."""
     holds("configs_that_ask_for_memory")
+
+
+@pytest.mark.clause("KN-24")
+def test_names_that_keras_3_refuses(holds_once: Holds) -> None:
+    """Variables, their flags and their slots find a layer whose name Keras 3 does not take."""
+    holds_once("names_that_keras_3_refuses")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from etui.testing.npm import locked, tensorflowjs
+from etui.testing.npm import bundle, locked, package, tensorflowjs
 from etui.testing.tfjs_models import Kit
 
 Json = Any
@@ -82,9 +82,21 @@ def judge() -> Judge:
     return ask
 
 
-def _in_keras(package: str, tasks: list[dict[str, Json]]) -> list[dict[str, Json]]:
+@pytest.fixture(scope="session")
+def through_etui(tmp_path_factory: pytest.TempPathFactory) -> Judge:
+    """Has TensorFlow.js predict what etuis hold, by way of the JavaScript library."""
+    library = bundle(package(LIBRARY / "js"), tmp_path_factory.mktemp("bundle"), "node.ts", "tfjs/index.ts")
+    packages = tensorflowjs()
+
+    def ask(tasks: list[dict[str, Json]]) -> list[dict[str, Json]]:
+        return run_script(["node", str(LIBRARY / "tests" / "js" / "predict.mjs"), str(library), str(packages)], tasks)
+
+    return ask
+
+
+def _in_keras(framework: str, tasks: list[dict[str, Json]]) -> list[dict[str, Json]]:
     threads = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_ENABLE_ONEDNN_OPTS": "0"}
-    command = [sys.executable, str(HERE / "keras_models.py"), package]
+    command = [sys.executable, str(HERE / "keras_models.py"), framework]
     return run_script(command, tasks, KERAS_BACKEND="tensorflow", **threads)
 
 

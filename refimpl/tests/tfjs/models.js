@@ -81,6 +81,30 @@ module.exports = {
     const model = tf.model({inputs: [one, two], outputs: [out, deep], name: 'two_towers'});
     return {model: filled(tf, model), inputs: [numbers(tf, [2, 4], 3), numbers(tf, [2, 4], 4)]};
   },
+  cells(tf) {
+    const model = tf.sequential({layers: [
+      tf.layers.rnn({cell: [
+        tf.layers.lstmCell({units: 3, recurrentActivation: 'sigmoid'}),
+        tf.layers.gruCell({units: 2, recurrentActivation: 'sigmoid'}),
+      ], returnSequences: true, inputShape: [4, 3]}),
+      tf.layers.rnn({cell: tf.layers.simpleRNNCell({units: 4}), goBackwards: true}),
+    ]});
+    return {model: filled(tf, model), inputs: [numbers(tf, [2, 4, 3], 3)]};
+  },
+  sizes(tf) {
+    const model = tf.sequential({layers: [
+      tf.layers.separableConv2d({filters: 4, kernelSize: 3, depthMultiplier: 3, inputShape: [6, 6, 2]}),
+      tf.layers.reshape({targetShape: [-1, 8]}),
+      tf.layers.globalMaxPooling1d(),
+    ]});
+    return {model: filled(tf, model), inputs: [numbers(tf, [2, 6, 6, 2], 3)]};
+  },
+  stepped(tf) {
+    const model = tf.sequential({layers: [tf.layers.dense({units: 2, inputShape: [4]})]});
+    filled(tf, model);
+    model.compile({optimizer: tf.train.sgd(0.01), loss: 'meanSquaredError'});
+    return {model, inputs: [numbers(tf, [2, 4], 7)], trained: {x: numbers(tf, [3, 4], 5), y: numbers(tf, [3, 2], 6)}};
+  },
   volume(tf) {
     const model = tf.sequential({layers: [
       tf.layers.conv1d({filters: 3, kernelSize: 2, inputShape: [6, 2], dilationRate: 2}),

@@ -476,6 +476,95 @@ def test_the_state_of_an_optimizer_comes_and_goes(kit: Any) -> None:
     assert len(kinds(report, "left-out")) == len(slots)
 
 
+@pytest.mark.clause("KJ-25")
+def test_the_count_of_sgd_comes_and_goes(kit: Any) -> None:
+    """SGD without momentum has no slots, so that its number of updates is all its state, in both."""
+    own = {"class_name": "SGD", "config": {"learningRate": 0.5}}
+    training = {"loss": "mean_squared_error", "metrics": [], "optimizer_config": own}
+    weights = [*kit.dense_weights(), kit.weight("iter", np.array(7, "int32"), group="optimizer")]
+    folder = kit.write(kit.dense_topology(), weights, trainingConfig=training)
+    report = Report()
+    model = kit.read(folder, report=report)
+    assert model.optimizer.optimizers["optimizer"].step == 7
+    assert not kinds(report, "left-out")
+    assert kit.files(kit.back(model)) == kit.files(folder)
+    model.native.clear()
+    back = kit.back(model)
+    assert kit.document(back)["weightsManifest"][0]["weights"][-1] == weights[-1][0]
+    assert kit.read(back).optimizer.optimizers["optimizer"].step == 7
+
+
+def of_javascript(kit: Any, layers: list[tuple[str, dict[str, Json]]], weights: dict[str, Any]) -> Any:
+    """The model of a Sequential that TensorFlow.js saved."""
+    nodes = [{"class_name": kind, "config": config} for kind, config in layers]
+    topology = {"class_name": "Sequential", "config": {"name": "chain", "layers": nodes}}
+    topology |= {"keras_version": "tfjs-layers 4.22.0", "backend": "tensor_flow.js"}
+    entries = [kit.weight(name, array) for name, array in weights.items()]
+    return kit.read(kit.write(topology, entries, kind="layers-model"))
+
+
+@pytest.mark.clause("KJ-10")
+def test_what_javascript_leaves_out_or_writes_twice(kit: Any) -> None:
+    """A size that is left open, the multiplier of a separable kernel, and the settings of a cell beside its RNN."""
+    cell = {
+        "name": "cell",
+        "units": 2,
+        "activation": "tanh",
+        "use_bias": True,
+        "dropout": 0,
+        "kernel_regularizer": None,
+    }
+    rnn = {"name": "rnn", "trainable": True, **cell, "return_sequences": True, "unroll": False}
+    rnn |= {"name": "rnn", "cell": {"class_name": "SimpleRNNCell", "config": cell}, "batch_input_shape": [None, 4, 3]}
+    model = of_javascript(
+        kit,
+        [("RNN", rnn), ("Reshape", {"name": "reshape", "target_shape": [2, None]})],
+        {
+            "rnn/kernel": np.ones((3, 2), "float32"),
+            "rnn/recurrent_kernel": np.ones((2, 2), "float32"),
+            "rnn/bias": np.ones(2, "float32"),
+        },
+    )
+    attrs = model.config.find("rnn").attrs
+    assert attrs["return_sequences"] is True
+    assert not {"units", "activation", "use_bias", "dropout", "kernel_regularizer"} & attrs.keys()
+    assert model.config.find("rnn/cell").attrs["units"] == 2
+    assert list(model.config.find("reshape").attrs["target_shape"]) == [2, -1]
+    separable = {"name": "sep", "filters": 4, "kernel_size": [3, 3], "use_bias": False}
+    separable |= {"batch_input_shape": [None, 6, 6, 2]}
+    weights = {
+        "sep/depthwise_kernel": np.ones((3, 3, 2, 5), "float32"),
+        "sep/pointwise_kernel": np.ones((1, 1, 10, 4), "float32"),
+    }
+    for given, expected in (({}, 5), ({"depth_multiplier": None}, 5), ({"depth_multiplier": 2}, 2)):
+        model = of_javascript(kit, [("SeparableConv2D", separable | given)], weights)
+        assert model.config.find("sep").attrs["depth_multiplier"] == expected
+
+
+@pytest.mark.clause("KJ-31")
+def test_layers_that_keras_computes_otherwise_are_named(kit: Any) -> None:
+    """A setting that TensorFlow.js does not heed is one of Keras from now on, and the report names the layer."""
+    topology = kit.dense_topology()
+    up = {"name": "up", "size": [2, 2], "interpolation": "bilinear", "batch_input_shape": [None, 2, 2, 1]}
+    inner = {"name": "inner", "layers": [{"class_name": "UpSampling2D", "config": up}]}
+    elu = {"name": "elu", "alpha": 0.5}
+    topology["model_config"]["config"]["layers"] = [
+        {"class_name": "Sequential", "config": inner},
+        {"class_name": "TimeDistributed", "config": {"name": "each", "layer": {"class_name": "ELU", "config": elu}}},
+        {"class_name": "Flatten", "config": {"name": "flat"}},
+    ]
+    report = Report()
+    kit.read(kit.write(topology), report=report)
+    told = {entry.subject: entry.detail for entry in report.entries if entry.kind == "module"}
+    assert told == {
+        "inner/up": "is what Keras takes it for: UpSampling2D of TensorFlow.js does not heed interpolation",
+        "each": "is what Keras takes it for: ELU of TensorFlow.js does not heed alpha",
+    }
+    report = Report()
+    kit.read(kit.dense(), report=report)
+    assert not [entry for entry in report.entries if entry.kind == "module"]
+
+
 @pytest.mark.clause("KJ-18@32832d")
 def test_a_number_that_json_does_not_have_is_refused(kit: Any) -> None:
     """NaN in a config has no form in JavaScript's JSON."""

@@ -207,24 +207,11 @@ def save(
     opt_state: Any,
     path: StrPath,
     *,
-    optimizer: Optimizer | None,
-    counters: Mapping[str, int] | None,
-    user: Mapping[str, Any] | None,
     shard_size: int | None,
-    report: Report,
+    **what: Any,
 ) -> str:
-    """Save a function with its variables and training state; see `etui.jax.save`."""
-    model = captured(
-        function,
-        params,
-        state,
-        opt_state,
-        os.fspath(path),
-        optimizer=optimizer,
-        counters=counters,
-        user=user,
-        report=report,
-    )
+    """Save a function, its variables and its training; see `etui.jax.save`. The rest is as `captured` takes it."""
+    model = captured(function, params, state, opt_state, os.fspath(path), **what)
     return save_artifact(model, path, shard_size=shard_size)
 
 

@@ -20,34 +20,9 @@ from etui.saving import save as save_artifact
 from etui.transfer import EXACT, Transfer
 
 
-def save_tree(
-    tree: Tree,
-    path: StrPath,
-    *,
-    opt_state: Any,
-    optimizer: Optimizer | None,
-    optimized: str,
-    step: int | None,
-    counters: Mapping[str, int] | None,
-    user: Mapping[str, Any] | None,
-    trainable: Callable[[str, Any], bool] | None,
-    shard_size: int | None,
-    report: Report,
-) -> str:
-    """Save a tree; see `etui.jax.save_tree`."""
-    model = captured(
-        tree,
-        os.fspath(path),
-        opt_state=opt_state,
-        optimizer=optimizer,
-        optimized=optimized,
-        step=step,
-        counters=counters,
-        user=user,
-        trainable=trainable,
-        report=report,
-    )
-    return save_artifact(model, path, shard_size=shard_size)
+def save_tree(tree: Tree, path: StrPath, *, shard_size: int | None, **what: Any) -> str:
+    """Save a tree; see `etui.jax.save_tree`. The rest is as `captured` takes it."""
+    return save_artifact(captured(tree, os.fspath(path), **what), path, shard_size=shard_size)
 
 
 def captured(

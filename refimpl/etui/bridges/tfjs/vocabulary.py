@@ -246,7 +246,7 @@ def faults(node: Json, path: str = "") -> Iterator[tuple[str, str]]:
     if not isinstance(config, dict):
         return
     kind = node.get("class_name")
-    reason = fault(kind, config) if kind in LAYERS else ""
+    reason = fault(kind, config) if isinstance(kind, str) and kind in LAYERS else ""
     if reason:
         yield path, reason
     layers = config.get("layers")

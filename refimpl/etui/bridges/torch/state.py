@@ -124,38 +124,9 @@ def only(state: OptimizerState | None, report: Report) -> Optimizer | None:
     return None
 
 
-def save(
-    module: Any,
-    optimizer: Any,
-    path: StrPath,
-    *,
-    example: tuple[Any, ...] | None,
-    loss: Any,
-    scheduler: Any,
-    counters: Mapping[str, int],
-    user: Mapping[str, Any],
-    step: int | None,
-    shard_size: int | None,
-    strict: bool,
-    allow: Collection[str],
-    report: Report,
-) -> str:
-    """See `etui.torch.save`."""
-    model = captured(
-        module,
-        optimizer,
-        os.fspath(path),
-        example=example,
-        loss=loss,
-        scheduler=scheduler,
-        counters=counters,
-        user=user,
-        step=step,
-        strict=strict,
-        allow=allow,
-        report=report,
-    )
-    return save_model(model, path, shard_size=shard_size)
+def save(module: Any, optimizer: Any, path: StrPath, *, shard_size: int | None, **what: Any) -> str:
+    """See `etui.torch.save`. The rest is as `captured` takes it."""
+    return save_model(captured(module, optimizer, os.fspath(path), **what), path, shard_size=shard_size)
 
 
 def captured(

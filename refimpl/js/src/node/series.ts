@@ -1,11 +1,10 @@
 // Series of checkpoints in a folder (SPEC.md annex Q).
 
-import { spawn } from 'node:child_process';
-import { access, link, mkdir, mkdtemp, open as openHandle, readdir, rename, rm, stat } from 'node:fs/promises';
+import { access, link, mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { concat } from '../bytes.js';
 import { encodeJson, type Json, type JsonMap } from '../canonical/json.js';
-import { EtuiError, refuse, show } from '../errors.js';
+import { refuse, show } from '../errors.js';
 import { LIMITS, limitsOf } from '../limits.js';
 import type { Model } from '../model/model.js';
 import type { OpenOptions } from '../open.js';
@@ -21,14 +20,13 @@ import type { Content } from '../write/content.js';
 import { loadPiece, type PlannedData } from '../write/plan.js';
 import { planOf } from '../write.js';
 import { FileSource, look } from './files.js';
+import { locked } from './locks.js';
 import { type Range, Reusable } from './reuse.js';
 import { flushFolder, writeDurably } from './store.js';
 
 /** A tensor of this size or more is an object of its own, and smaller ones fill objects up to the other (CS-9). */
 const OWN = 1 << 20;
 const PACK = 16 << 20;
-/** Seconds to wait for a collection of garbage to end. */
-const PATIENCE = 60;
 
 /** A folder as the place of a series. */
 export class FolderPlace implements SeriesPlace {
@@ -96,7 +94,7 @@ export async function saveStep(
   const shards = options.shardSize === undefined ? {} : { shardSize: options.shardSize };
   const planned = await planOf(model, shards, false);
   await begin(path);
-  const unlock = options.lock === false ? null : await lockShared(join(path, 'lock'));
+  const unlock = options.lock === false ? null : await locked(path, 'shared');
   const scratch = await mkdtemp(join(path, '.etui-'));
   try {
     const place = new FolderPlace(path);
@@ -141,26 +139,6 @@ async function begin(path: string): Promise<void> {
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
-}
-
-/**
- * Holds a shared lock of a file, so that no collection of garbage begins (CS-30); gives what lets go of it. Node.js has no
- * locks of its own: the command `flock` holds it, and lets go when its input ends, which happens too if this process dies.
- */
-async function lockShared(path: string): Promise<() => Promise<void>> {
-  await (await openHandle(path, 'a')).close();
-  const words = ['--shared', '--timeout', String(PATIENCE), path, 'sh', '-c', 'echo locked; exec cat > /dev/null'];
-  const child = spawn('flock', words, { stdio: ['pipe', 'pipe', 'ignore'] });
-  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
-  await new Promise<void>((resolve, reject) => {
-    child.once('error', () => reject(new EtuiError('no-locks', path, 'no command flock')));
-    child.stdout.once('data', () => resolve());
-    void ended.then(() => reject(new EtuiError('no-locks', path, 'a lock that cannot be had')));
-  });
-  return () => {
-    child.stdin.end();
-    return ended;
-  };
 }
 
 async function recordFor(

@@ -55,6 +55,17 @@ async function readAll(source: Source, limit: number, where: string, code: strin
   }
 }
 
+/** A manifest or layout: an object that names others, held against its digest (CS-14). */
+export async function documentOf(
+  place: SeriesPlace,
+  digest: string,
+  { limit, code, where, owner }: { limit: number; code: string; where: string; owner: string },
+): Promise<Uint8Array> {
+  const bytes = await readAll(await openObject(place, digest, null, owner), limit, where, code);
+  if ((await digestOf(bytes)) !== digest) refuse('digest-mismatch', where, 'changed bytes');
+  return bytes;
+}
+
 export class StepContainer implements Container {
   readonly form = 'series';
   readonly remote: boolean;
@@ -78,10 +89,8 @@ export class StepContainer implements Container {
 
   async manifest(): Promise<Source> {
     const { identity } = this.record;
-    const source = await openObject(this.#place, identity, null, 'the step');
-    const bytes = await readAll(source, this.#limits.document, 'manifest.json', 'limit-document');
-    if ((await digestOf(bytes)) !== identity) refuse('digest-mismatch', 'manifest.json', 'changed bytes');
-    return new BytesSource(bytes);
+    const what = { limit: this.#limits.document, code: 'limit-document', where: 'manifest.json', owner: 'the step' };
+    return new BytesSource(await documentOf(this.#place, identity, what));
   }
 
   async checkParts({ parts }: Manifest): Promise<void> {
@@ -101,8 +110,8 @@ export class StepContainer implements Container {
     const digest = this.record.layouts.get(name);
     if (digest === undefined) refuse('series-layout', recordName(this.record.step), `no layout of ${name}`);
     const where = `the layout of ${name}`;
-    const bytes = await readAll(await openObject(this.#place, digest, null, name), LAYOUT_LIMIT, where, 'limit-pieces');
-    if ((await digestOf(bytes)) !== digest) refuse('digest-mismatch', where, 'changed bytes');
+    const what = { limit: LAYOUT_LIMIT, code: 'limit-pieces', where, owner: name };
+    const bytes = await documentOf(this.#place, digest, what);
     const layout = readLayout(bytes, where, this.#limits);
     const { size, header } = this.#parts.get(name) as PartEntry;
     const section = size - (header as { size: number }).size;

@@ -47,6 +47,7 @@ export interface LayoutPiece {
 }
 
 export interface Layout {
+  readonly version: string;
   readonly objects: readonly string[];
   readonly pieces: readonly LayoutPiece[];
 }
@@ -146,7 +147,7 @@ export function readLayout(bytes: Uint8Array, where: string, limits: Limits): La
     return piece;
   });
   if (met !== objects.length) refuse(form, `${where} /objects`, 'an object that no piece refers to');
-  return { objects: objects as string[], pieces };
+  return { version: document.get('version') as string, objects: objects as string[], pieces };
 }
 
 function readPiece(piece: Json, at: string): LayoutPiece {

@@ -252,10 +252,24 @@ def test_every_average_and_dtype_of_the_vocabulary_is_taken() -> None:
 def test_a_state_becomes_one_of_the_metrics_dtype(dtype: str) -> None:
     """The sum of a state that came in float32 and of a batch is of the metric's dtype."""
     metric = of("metrics", "mean", dtype=dtype)
-    before = {"total": np.float32(1.5), "count": np.float32(2)}
+    before = {"total": np.float32(1.5), "count": np.float32(1)}
     found = update(metric, before, np.array([2.0, 4.0]))
     assert {key: value.dtype.name for key, value in found.items()} == {"total": dtype, "count": dtype}
-    assert {key: float(value) for key, value in found.items()} == {"total": 7.5, "count": 4.0}
+    assert {key: float(value) for key, value in found.items()} == {"total": 7.5, "count": 3.0}
+    assert result(metric, {"total": found["total"], "count": found["count"] * 2}) == 1.25
+    assert abs(float(result(metric, {"total": np.asarray(2, dtype), "count": np.asarray(3, dtype)})) - 2 / 3) < 1e-7
+
+
+@pytest.mark.clause("CT-8@2ed718")
+def test_a_class_that_a_matrix_does_not_have_is_refused_unless_it_is_ignored() -> None:
+    """Class 255 of 2 is told, in targets and in predictions, and as `ignore_class` it counts nowhere."""
+    y, p = np.array([0, 1, 255]), np.array([0, 1, 1])
+    for true, said in ((y, p), (p, y), (-y, p)):
+        with pytest.raises(UsageError, match="ignore_class") as refusal:
+            update(of("metrics", "mean_iou", num_classes=2), {}, true, said)
+        assert refusal.value.code == "core-evaluate"
+    found = update(of("metrics", "mean_iou", num_classes=2, ignore_class=255, dtype="int8"), {}, y, p)
+    assert found["total_confusion_matrix"].tolist() == [[1, 0], [0, 1]]
 
 
 @pytest.mark.library

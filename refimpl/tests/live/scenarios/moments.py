@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 
 import etui
+from etui.bridges.keras.live.framework import require_framework
 from etui.bridges.keras.live.moments import Moments
+from etui.bridges.keras.live.tree import LiveTree
 from etui.checkpoints import AsyncSaver
 from etui.checkpoints.snapshot import Snapshots
 from etui.moment import Moment
 
-from .base import array, compiled, dense_model, everywhere, k, once, step
+from .base import KERAS3, array, compiled, dense_model, everywhere, k, once, step
 
 MINUTE = 60
 _save = etui.keras.save
@@ -36,6 +38,11 @@ class Gate:
         """Write a step; the answer is its identity."""
         assert self.open.acquire(timeout=MINUTE)
         return etui.save(model, self.place / f"{step}.etui")
+
+
+def train(model: Any) -> None:
+    """A step of the training."""
+    step(model)
 
 
 def overwrite(model: Any) -> None:
@@ -62,16 +69,16 @@ def rate(value: float) -> Callable[[Any], None]:
 # What is done to the model, and whether its next moment is described in the call, since more than numbers changed.
 CHANGES: list[tuple[str, Callable[[Any], None], bool]] = [
     ("nothing", lambda _: None, False),
-    ("a step", step, False),
+    ("a step", train, False),
     ("a variable", overwrite, False),
     ("the learning rate", rate(0.25), False),
     ("a flag", set_of("hidden", "trainable", False), True),
     ("the flag again", set_of("hidden", "trainable", True), True),
     ("an attribute", set_of("drop", "rate", 0.75), True),
     ("what it is compiled with", recompile, True),
-    ("its slots", step, True),
+    ("its slots", train, True),
     ("a hyperparameter", lambda model: setattr(model.optimizer, "momentum", 0.25), True),
-    ("one more step", step, False),
+    ("one more step", train, False),
 ]
 
 
@@ -116,7 +123,7 @@ def values_of_the_caller_are_copied(place: Path) -> None:
     user: dict[str, Any] = {"list": [1, 2], "array": np.arange(3.0), "tensor": etui.Tensor.of(np.arange(4.0))}
     moments.of(model, "", {}, {})
     expected = _save(model, place / "foreground.etui", include="checkpoint", counters={"step": 7}, user=user)
-    moment = moments.of(model, "", {"step": np.int64(7)}, user)
+    moment = moments.of(model, "", {"step": 7}, user)
     assert isinstance(moment, Moment)
     held = snapshots.take(moment.changing())
     user["list"].append(3)
@@ -126,6 +133,58 @@ def values_of_the_caller_are_copied(place: Path) -> None:
     for include in ("model", "weights", "config"):
         some = Moments(include)
         assert [type(some.of(model, "", {}, {})) for _ in range(2)] == [etui.Model] * 2
+
+
+@everywhere
+def the_walk_is_that_of_the_framework(place: Path) -> None:
+    if not KERAS3:
+        return  # whose own walk it is
+    from keras.src.saving.saving_lib import _walk_saveable
+
+    class Secret(k.layers.Layer):
+        """A layer that tells of what no attribute holds."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = k.layers.Dense(2)
+
+        def __dir__(self) -> list[str]:
+            return [*super().__dir__(), "made"]
+
+        @property
+        def made(self) -> Any:
+            """Not an attribute."""
+            return [self.inner]
+
+        @property
+        def broken(self) -> Any:
+            """Cannot be had."""
+            raise ValueError
+
+        def call(self, x: Any) -> Any:
+            return self.inner(x)
+
+    inputs = k.Input((6, 4))
+    x = k.layers.Bidirectional(k.layers.GRU(3, return_sequences=True))(inputs)
+    x = k.layers.MultiHeadAttention(2, 3)(x, x)
+    x = k.Sequential([k.layers.Dense(3), k.layers.Dropout(0.5)])(x)
+    model = compiled(k.Model(inputs, Secret()(x)), metrics=["mae"])
+    framework = require_framework(model)
+    known: dict[Any, list[str]] = {}
+    things = [held.thing for held in LiveTree.of(framework, model).held]
+    assert {"Secret", "GRUCell", "MultiHeadAttention", "Sequential", "Dropout", "Adam"} <= {
+        type(thing).__name__ for thing in things
+    }
+    for thing in things:
+        expected = [(name, type(child).__name__) for name, child in _walk_saveable(thing)]
+        assert [(name, type(child).__name__) for name, child in framework.children(thing, known)] == expected
+    # A class may change between one walk and the next.
+    dense = k.layers.Dense(2)
+    k.layers.Dense.late = dense
+    try:
+        assert dict(framework.children(dense, {}))["late"] is dense
+    finally:
+        del k.layers.Dense.late
 
 
 @contextmanager
@@ -175,5 +234,3 @@ def spoiled(moment: Any) -> Iterator[None]:
     finally:
         for key, one in live.items():
             framework.assign(one, before[key])
-
-

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 import etui
+from etui.testing import h5_files
+from etui.testing.h5_files import node, ramp, sequential, whole
 
 from .base import (
     KERAS3,
@@ -197,3 +199,41 @@ def configs_that_ask_for_memory(place: Path) -> None:
     assert_same_future(
         compiled(etui.keras.load(place / "small.etui")), compiled(etui.keras.load(place / "small.etui")), steps=2
     )
+
+
+@once
+def names_that_keras_3_refuses(place: Path) -> None:
+    names = ("a/b", "a_b")
+    layers = [node("Dense", name, units=2, use_bias=True, trainable=True) for name in names]
+    arrays = {
+        name: {f"{name}/kernel:0": ramp(4 - 2 * at, 2, start=at), f"{name}/bias:0": ramp(2, start=9 + at)}
+        for at, name in enumerate(names)
+    }
+    slots = {
+        f"SGD/{key}/momentum:0": array + np.float32(100) for held in arrays.values() for key, array in held.items()
+    }
+    training = {"loss": "mse", "metrics": None, "loss_weights": None}
+    training["optimizer_config"] = {"class_name": "SGD", "config": {"learning_rate": 0.5, "momentum": 0.9}}
+    path = whole(
+        place / "model.h5",
+        sequential(h5_files.source("i/n", 4), *layers),
+        arrays,
+        training=training,
+        optimizer={"SGD/iter:0": np.int64(3), **slots},
+    )
+    etui.convert(path, place / "model.etui")
+    frozen = "a%2Fb/bias"
+    if KERAS3:
+        with etui.open(place / "model.etui") as stored:
+            assert stored.weights is not None
+            stored.weights.variables[frozen].trainable = False
+            etui.save(stored, place / "model.etui")
+    model = etui.keras.load(place / "model.etui", framework="keras" if KERAS3 else "tf_keras")
+    assert [layer.name for layer in model.layers] == (["a_b_1", "a_b"] if KERAS3 else list(names))
+    expected = [array.tobytes() for held in arrays.values() for array in held.values()]
+    assert values(model) == expected
+    listed = model.optimizer.variables if KERAS3 else model.optimizer.variables()
+    found = [array(variable).tobytes() for variable in listed if variable.shape]
+    assert found[-len(slots) :] == [slot.tobytes() for slot in slots.values()]
+    if KERAS3:
+        raise AssertionError([(v.path, v.trainable) for v in model.weights])

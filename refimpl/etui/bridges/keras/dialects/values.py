@@ -9,6 +9,7 @@ from typing import Any
 from etui.bridges.keras.content import Dialect
 from etui.bridges.keras.dialects.layers import EVERY, ONLY_NEW, ONLY_OLD, RENAMED, differences
 from etui.bridges.keras.dialects.same import is_among, is_same
+from etui.bridges.keras.names import class_of
 from etui.canonical.values import ObjectValue
 from etui.report import Report
 
@@ -121,7 +122,40 @@ _LOSS_FUNCTIONS = frozenset({"categorical_hinge", "huber"})
 # Attributes of objects that one side alone has, by package or class.
 _OLD_KEYS: dict[str, tuple[str, ...]] = {"losses": ("fn",), "initializers": ("dtype",)}
 _NEW_KEYS: dict[str, tuple[str, ...]] = {"losses": ("dtype",), "initializers": ("input_axes", "output_axes")}
-_WRAPPERS = frozenset({"LossFunctionWrapper", "MeanMetricWrapper", "SumOverBatchSizeMetricWrapper"})
+_MEAN_OF_FUNCTION = "MeanMetricWrapper"
+_WRAPPERS = frozenset({"LossFunctionWrapper", _MEAN_OF_FUNCTION, "SumOverBatchSizeMetricWrapper"})
+# What Keras 3 finds by name where a wrapper holds a function; another one is the author's.
+_FUNCTIONS_OF_LOSSES = frozenset(
+    {
+        "binary_crossentropy",
+        "binary_focal_crossentropy",
+        "categorical_crossentropy",
+        "categorical_focal_crossentropy",
+        "categorical_hinge",
+        "hinge",
+        "huber",
+        "kl_divergence",
+        "log_cosh",
+        "mean_absolute_error",
+        "mean_absolute_percentage_error",
+        "mean_squared_error",
+        "mean_squared_logarithmic_error",
+        "poisson",
+        "sparse_categorical_crossentropy",
+        "squared_hinge",
+    }
+)
+_FUNCTIONS = {
+    "losses": _FUNCTIONS_OF_LOSSES | {"cosine_similarity"},
+    "metrics": _FUNCTIONS_OF_LOSSES
+    | {
+        "binary_accuracy",
+        "categorical_accuracy",
+        "sparse_categorical_accuracy",
+        "sparse_top_k_categorical_accuracy",
+        "top_k_categorical_accuracy",
+    },
+}
 _COUNTS = frozenset({"BinaryIoU", "IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU"})
 HARD_SIGMOID = "hard_sigmoid"
 HARD_SIGMOID_OLD = (0.2, 0.5)
@@ -178,9 +212,9 @@ class Values:
         self._check(package, name, kind, where)
         if found.config is None or not isinstance(found.config, dict):
             return ObjectValue(f"keras:{package}.{name}", found.config, found.shared)
-        return ObjectValue(
-            f"keras:{package}.{name}", self._config(package, name, found.config, kind, where), found.shared
-        )
+        config = self._config(package, name, found.config, kind, where)
+        bare = _bare(config, name) if self.target == "keras" else None
+        return bare or ObjectValue(f"keras:{package}.{name}", config, found.shared)
 
     def _renamed(self, package: str, name: str) -> str:
         return NAMES.get(package, {}).get(name, name) if self.target == "keras" else name
@@ -216,7 +250,9 @@ class Values:
             return name
         if name in _LOSS_METRICS:
             return ObjectValue(f"keras:losses.{_LOSS_METRICS[name]}", None)
-        return ObjectValue(f"keras:{package}.{self._renamed(package, name)}", None)
+        renamed = self._renamed(package, name)
+        known = renamed in _FUNCTIONS.get(package, ())
+        return ObjectValue(f"keras:{package}.{renamed}" if known else class_of(None, name, name), None)
 
     def _reduction(self, config: dict[str, Any], kind: str, where: str) -> None:
         reduction = config.get("reduction", _AUTO)
@@ -287,6 +323,19 @@ class Values:
         renamed = self._renamed(package, name)
         self._check(package, renamed, kind, where)
         return renamed
+
+
+def _bare(config: Mapping[str, Any], name: str) -> ObjectValue | None:
+    """The author's function of a metric that is called like it, where the metric says nothing more.
+
+    Keras 3 makes the same metric of the function. In the metric's config it would take the name for the function too.
+    """
+    function = config.get("fn")
+    own = isinstance(function, ObjectValue) and function.class_name == class_of(None, str(config.get("name")), None)
+    if name != _MEAN_OF_FUNCTION or not own:
+        return None
+    usual = {"name": config["name"], "dtype": "float32"}
+    return function if all(is_same(config[key], usual.get(key)) for key in config if key != "fn") else None
 
 
 def _policy_name(found: ObjectValue) -> str | None:

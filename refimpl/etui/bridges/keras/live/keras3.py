@@ -25,6 +25,9 @@ _MOST_GUESSES = 6  # outputs whose targets are guessed: each may be of the shape
 # Losses that stand for different ones, as the targets are.
 _BY_TARGET = ("crossentropy", "ce")
 
+# Of classes that tell their attributes as Python does; modules of torch do not.
+_DIR: Any = object.__dir__
+
 _TORCH_STREAM = (
     "without a seed, dropout of the torch backend draws from torch's global generator, which is not the model's"
 )
@@ -75,7 +78,7 @@ class Keras3(Framework):
         kept = f"saving_attr_skiplist_{sort}"
         if get_global_attribute(kept) is None:
             set_global_attribute(kept, get_attr_skipset(sort))
-        if kind.__dir__ is not object.__dir__:
+        if kind.__dir__ is not _DIR:
             yield from _walk_saveable(thing)
             return
         form = (kind, *vars(thing))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from etui.bridges.keras.layout import Place
+from etui.bridges.keras.layout import Place, places
 from etui.bridges.keras.live.budget import budget
 from etui.bridges.keras.live.capture import OPTIMIZER, Captured, capture
 from etui.bridges.keras.live.config import for_every_backend
@@ -172,7 +172,7 @@ def _leave_training(model: Model, report: Report) -> None:
 def _fill(framework: Framework, live: Any, model: Model, report: Report, *, strict: bool) -> None:
     """Give a live model what the neutral one holds."""
     plan = Plan(framework, report)
-    target = capture(framework, live, need_config=False)
+    target = _under_stored_paths(capture(framework, live, need_config=False), model)
     finish = _plan(plan, target, model)
     if strict:
         report.require_complete()
@@ -185,6 +185,25 @@ def _fill(framework: Framework, live: Any, model: Model, report: Report, *, stri
         restore_flags(plan, live, model.weights, target.variables)
     if strict:
         report.require_complete()
+
+
+def _under_stored_paths(target: Captured, model: Model) -> Captured:
+    """The live model with the paths of the stored one: a layer whose name the framework refuses has another there."""
+    config, weights = model.config, model.weights
+    if config is None or weights is None:
+        return target
+    groups = {place.group: place.path for place in places(config)}
+    named = {dataset: path for _, path, dataset in dataset_names(config, weights)}
+
+    def stored(path: str) -> str:
+        return path if path in weights else named.get(target.datasets.get(path, ""), path)
+
+    return replace(
+        target,
+        places=[replace(place, path=groups.get(place.group, place.path)) for place in target.places],
+        variables={stored(path): variable for path, variable in target.variables.items()},
+        datasets={stored(path): dataset for path, dataset in target.datasets.items()},
+    )
 
 
 def _plan(plan: Plan, target: Captured, model: Model) -> Any:

@@ -81,6 +81,7 @@ class _Kept(Moment):
         """The elements of variables, and the caller's values."""
         return self.seen.changing(), dict(self.options.user)
 
+    @no_garbage()
     def model(self, held: tuple[dict[int, Tensor], dict[str, Any]]) -> Model:
         """See `Moment`."""
         tensors, user = held

@@ -66,7 +66,7 @@ class TfKeras(Framework):
         """See `Framework`."""
         return isinstance(thing, _Legacy) or bool(_is_keras_trackable(thing))
 
-    def children(self, thing: Any, known: dict[Any, list[str]]) -> Iterator[tuple[str, Any]]:
+    def children(self, thing: Any, known: dict[Any, list[str]]) -> Iterator[tuple[str, Any]]:  # noqa: ARG002
         """See `Framework`. An older optimizer holds nothing but the one that it wraps."""
         if not isinstance(thing, _Legacy):
             yield from _walk_trackable(thing)
