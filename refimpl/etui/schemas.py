@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from etui._version import SPEC_VERSION
-from etui.canonical.numbers import MAX_INTEGER, is_json_float
+from etui.canonical.plain import plain_nodes
+from etui.canonical.tagging import JSON
 from etui.errors import shown
 from etui.limits import DEFAULT_LIMITS
 
@@ -137,7 +138,7 @@ def validate(name: str, document: object, where: str) -> list[SchemaFault]:
         limit = sys.getrecursionlimit()
         sys.setrecursionlimit(max(limit, _FRAMES))
         try:
-            _gather_plain(document)
+            _plain.update(plain_nodes(document, JSON))
             errors = list(validator.iter_errors(document))
         finally:
             _plain.clear()
@@ -198,7 +199,7 @@ def _citing(keyword: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
 
 
 def _value_reference(keyword: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
-    """The keyword ``$ref``, but that a value without any tag is not looked at again: a file may hold a million lists."""
+    """The keyword ``$ref``, but that values without a tag, of which a file may hold a million, are taken unseen."""
 
     def refer(validator: Any, target: str, instance: Any, schema: dict[str, Any]) -> Iterator[Any]:
         if id(instance) in _plain:
@@ -209,22 +210,6 @@ def _value_reference(keyword: Callable[..., Any]) -> Callable[..., Iterator[Any]
         yield from keyword(validator, target, instance, schema) or ()
 
     return refer
-
-
-def _gather_plain(node: object) -> bool:
-    """Note the lists and maps in a tree that are values and hold no tag; say whether the tree itself is one."""
-    if type(node) is list:
-        plain = all([_gather_plain(item) for item in node])  # every item is looked at
-    elif type(node) is dict:
-        plain = all([_gather_plain(item) for item in node.values()])
-        plain = plain and all(type(key) is str and not key.startswith("$") for key in node)
-    elif type(node) is int:
-        return -MAX_INTEGER <= node <= MAX_INTEGER
-    else:
-        return is_json_float(node) if type(node) is float else type(node) in (str, bool, type(None))
-    if plain:
-        _plain.add(id(node))
-    return plain
 
 
 def _property_names(validator: Any, schema_of_names: Any, instance: Any, _schema: Any) -> Iterator[Any]:

@@ -11,6 +11,7 @@ import stat
 from pathlib import Path
 
 from etui.bridges.formats import FORMATS, PARTS, Bridge, Translator
+from etui.bridges.strangers import Stranger, stranger
 from etui.errors import error, shown, without_secrets
 from etui.storage.failures import storage_errors
 from etui.storage.transaction import standing
@@ -94,6 +95,9 @@ def of_source(path: str | os.PathLike[str]) -> Bridge:
     bridge = recognise(path)
     if bridge is None:
         place = Path(path)
+        known = _stranger(place)
+        if known is not None:
+            raise error("format-unknown", where=str(path), found=known.kind, hint=known.hint)
         bridge = by_name(OWN) if place.is_dir() else by_suffix(place.name)
     if bridge is None:
         raise error("format-unknown", where=str(path), found=_beginning(place), hint=f"Known formats: {_known()}.")
@@ -138,6 +142,11 @@ def by_suffix(name: str) -> Bridge | None:
 
 def _known() -> str:
     return ", ".join(f"{bridge.name} ({bridge.title})" for bridge in _BRIDGES)
+
+
+def _stranger(path: Path) -> Stranger | None:
+    with storage_errors(str(path)):
+        return stranger(path) if path.is_file() else None
 
 
 def _beginning(path: Path) -> str:

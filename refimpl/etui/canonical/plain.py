@@ -1,44 +1,43 @@
-"""Large content without a tag, recognised level by level: what is the same as a value and in either kind of document."""
+"""The parts of a tree that hold no tag: as values they are themselves, and nothing in them needs a second look."""
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import Any
 
-from etui.canonical.numbers import is_json_float
 from etui.canonical.tagging import Kind
+from etui.canonical.value_types import StoredTensor
 from etui.limits import DEFAULT_LIMITS
 
-_LEAVES = frozenset({str, int, float, bool, type(None)})
-_NODES = _LEAVES | {list, dict}
-_MOST = 4_000_000
-"""Nodes of one level; more come of lists that hold another several times, and are not looked at."""
 
-
-def is_plain(tree: Any, kind: Kind) -> bool:
-    """Whether a value is its own tagged form: lists, maps, and leaves that the kind of document holds.
-
-    It is a quick answer for most content, and may be no for odd content that is plain: for byte strings, for one that
-    is nested too deep, or for what has too many nodes.
+def plain_nodes(tree: Any, kind: Kind) -> set[int]:
+    """The lists and maps in a value that are their own tagged form and refer to nothing, by `id`.
 
     Args:
-        tree: a value, or its tagged form.
+        tree: a value, or its tagged form, which must be kept as long as the result is used.
         kind: of the document.
     """
-    nodes = [tree]
-    for _ in range(DEFAULT_LIMITS.depth):
-        kinds = set(map(type, nodes))
-        if not kinds <= _NODES or len(nodes) > _MOST:
-            return False
-        if int in kinds and not all(kind.lowest <= node <= kind.highest for node in nodes if type(node) is int):
-            return False
-        if float in kinds and not kind.binary and not all(is_json_float(node) for node in nodes if type(node) is float):
-            return False
-        maps = [node for node in nodes if type(node) is dict] if dict in kinds else []
-        if any(type(key) is not str or key.startswith("$") for key in chain.from_iterable(maps)):
-            return False
-        lists = (node for node in nodes if type(node) is list)
-        nodes = [*chain.from_iterable(map(dict.values, maps)), *chain.from_iterable(lists)]
-        if not nodes:
-            return True
-    return False
+    found: set[int] = set()
+    _gather(tree, kind, DEFAULT_LIMITS.depth, found)
+    return found
+
+
+def _gather(node: Any, kind: Kind, levels: int, found: set[int]) -> bool:
+    """Note the plain lists and maps in a tree; say whether the tree itself is plain."""
+    if type(node) is list:
+        items = node
+    elif type(node) is dict:
+        items = list(node.values())
+    else:
+        return type(node) is not StoredTensor and kind.holds(node)
+    if not levels:
+        return False  # deeper than any document, or in a circle
+    plain = True
+    for item in items:
+        # A text, the most frequent leaf, needs no call; the others are all looked at, whatever came before.
+        if type(item) is not str and not _gather(item, kind, levels - 1, found):
+            plain = False
+    if plain and type(node) is dict:
+        plain = all(type(key) is str and not key.startswith("$") for key in node)
+    if plain:
+        found.add(id(node))
+    return plain

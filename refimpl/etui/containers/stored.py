@@ -11,7 +11,7 @@ from typing import Any
 
 from etui import paths
 from etui.canonical import values
-from etui.canonical.plain import is_plain
+from etui.canonical.plain import plain_nodes
 from etui.canonical.tagging import MSGPACK
 from etui.canonical.tags import key_bytes
 from etui.containers.data_parts import DataParts
@@ -80,7 +80,7 @@ class TensorNames:
     """The `tensors` of a document that is being encoded.
 
     Args:
-        alone: whether the document itself is not wanted, so that values without a tensor are only looked at.
+        alone: whether the document itself is not wanted, so that content without a tensor is left out.
     """
 
     def __init__(self, *, alone: bool = False) -> None:
@@ -100,9 +100,7 @@ class TensorNames:
 
     def value(self, value: Any, place: str) -> Json:
         """The MessagePack tree of a value that may hold tensors."""
-        if self._alone and is_plain(value, MSGPACK):
-            return None
-        return values.to_msgpack(_replaced(value, place, Tensor, self.add))
+        return values.to_msgpack(_replaced(value, place, Tensor, self.add, drop=self._alone))
 
     def ordered(self) -> Iterator[tuple[str, Tensor]]:
         """The tensors by name (W-24: order of names)."""
@@ -117,21 +115,28 @@ _LEAVES = frozenset({str, bytes, int, float, bool, type(None)})
 """The types of values in which nothing is to be replaced; a list may have a million of them."""
 
 
-def _replaced(value: Any, place: str, kind: type, replace: Callable[[Any, str], Any]) -> Any:
-    """A value in which `replace` gave what stands for each leaf of type `kind`, at its place."""
-    return value if is_plain(value, MSGPACK) else _Replacing(place, kind, replace).copy(value)
+def _replaced(value: Any, place: str, kind: type, replace: Callable[[Any, str], Any], *, drop: bool = False) -> Any:
+    """A value in which `replace` gave what stands for each leaf of type `kind`, at its place.
+
+    Lists and maps in which nothing can be replaced are not copied; with `drop`, `None` stands for each.
+    """
+    return _Replacing(value, place, kind, replace, drop).copy(value)
 
 
 class _Replacing:
     """One walk through a value, whose places are only spelled out where something is replaced."""
 
-    def __init__(self, place: str, kind: type, replace: Callable[[Any, str], Any]) -> None:
+    def __init__(self, value: Any, place: str, kind: type, replace: Callable[[Any, str], Any], drop: bool) -> None:
+        self._plain = plain_nodes(value, MSGPACK)
         self._kind = kind
         self._replace = replace
+        self._drop = drop
         self._steps: list[Callable[[], str]] = [lambda: place]
 
     def copy(self, value: Any) -> Any:
         """A copy of what is at the present place."""
+        if id(value) in self._plain:
+            return None if self._drop else value
         if isinstance(value, self._kind):
             return self._replace(value, "/".join(step() for step in self._steps))
         if isinstance(value, dict):

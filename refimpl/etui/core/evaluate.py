@@ -16,6 +16,7 @@ from etui.containers.config import Graph, Module
 from etui.core import vocabulary
 from etui.core.attribute_types import FLOAT_DTYPES
 from etui.core.check import call_fault
+from etui.core.extent import check_calls
 from etui.core.flows import Flow, carried, counted, leaves, marked, nested, remasked
 from etui.core.ops.floats import floats_of
 from etui.core.ops.registry import Array, Child, Mask, activation_function, definitions
@@ -57,10 +58,11 @@ def evaluate(
         InvalidError: ``core-call``, an argument of a call that its op does not have.
         TransferError: ``core-op``, an op that is not one of the vocabulary.
         UsageError: ``core-input``, an input that is missing or that the model does not have; ``core-evaluate``, tensors
-            or arguments that an op cannot take.
+            or arguments that an op cannot take, or a model of too many calls.
     """
     if model.config is None:
         raise error("core-input", found="a model without a config", hint="Open the model, not its weights alone.")
+    check_calls(model.config, "core-evaluate")
     run = _Run(model, rng, precision)
     root = model.config.model
     if root.graph is not None:

@@ -78,9 +78,9 @@ function single(op: object, shape: readonly (number | null)[], kwargs: object = 
 const dense = (units: number): object =>
   layer('op', 'dense', { attrs: { units }, params: { bias: 'op/bias', kernel: 'op/kernel' } });
 
-const denseModel = (): Promise<Model> =>
+const denseModel = (bias: readonly number[] = [0.5, -0.5]): Promise<Model> =>
   modelOf(single(dense(2), [null, 2]), {
-    'op/bias': [[2], [0.5, -0.5]],
+    'op/bias': [[2], bias],
     'op/kernel': [
       [2, 2],
       [1, 2, 3, 4],
@@ -240,8 +240,8 @@ test('an object of a training configuration is computed from plain numbers', () 
 });
 
 /** A dense model with plain descent. */
-async function trained(hyperparameters: object): Promise<Model> {
-  const model = await denseModel();
+async function trained(hyperparameters: object, bias?: readonly number[]): Promise<Model> {
+  const model = await denseModel(bias);
   const optimizer = map({
     format: 'etui-optimizer',
     optimizers: {
@@ -276,6 +276,12 @@ test('a step gives variables, slots and an artifact from which the next one goes
   const entry = (second.optimizer.get('optimizers') as Map<string, JsonMap>).get('optimizer');
   assert.equal(2, entry?.get('step'));
   assert.equal(0, model.optimizer?.optimizers.get('optimizer')?.step);
+});
+
+test('without a decay an infinite variable stays infinite', async () => {
+  const model = await trained({ learning_rate: 0.5 }, [Number.NEGATIVE_INFINITY, 2]);
+  const found = await step(model, { 'op/bias': [1, 1] });
+  assert.deepEqual(Float32Array.of(Number.NEGATIVE_INFINITY, 1.5), found.weights.get('op/bias')?.data);
 });
 
 test('gradients that do not fit are refused', async () => {

@@ -12,6 +12,7 @@ import etui
 from etui.canonical.values import ObjectValue, OutputRef
 from etui.containers.config import Call, Config, Graph, Module
 from etui.containers.training import Training
+from etui.containers.weights import Weights
 from etui.core.evaluate import evaluate
 from etui.errors import TransferError, UsageError
 from etui.model import Model
@@ -525,3 +526,26 @@ def test_time_distributed_trains_step_by_step(tools: SimpleNamespace) -> None:
     for path, value in updates.items():
         assert tools.difference(state[path], value) <= 1e-5
     assert len(updates) == 2
+
+
+def _remasked(kind: str, given: Any) -> Model:
+    """A mean over steps in a chain or a graph, whose call gives a mask or null in the place of what its input has."""
+    mean = Module("mean", op="core:global_avg_pool")
+    inner = Module("inner", op="core:sequential", modules=[mean])
+    if kind == "graph":
+        calls = [Call("v", "v"), Call("mean", "mean", [_out("v")])]
+        inner = _graph("inner", [_input("v", 3, 1), mean], calls, [_out("v")], _out("mean"))
+    modules = [_input("x", 3, 1), _input("m", 3, dtype="bool"), Module("made", op="core:masking"), inner]
+    calls = [Call("x", "x"), Call("m", "m"), Call("made", "made", [_out("x")])]
+    calls += [Call("inner", "inner", [_out("made")], {"mask": given})]
+    return Model(config=Config(_graph("g", modules, calls, [_out("x"), _out("m")], _out("inner"))), weights=Weights())
+
+
+@pytest.mark.clause("CV-13@18074f")
+@pytest.mark.parametrize("kind", ["chain", "graph"])
+@pytest.mark.parametrize(("given", "expected"), [(None, 3.0), (OutputRef("m", 0), 1.0), ([OutputRef("m", 0)], 1.0)])
+def test_a_module_of_modules_takes_the_mask_of_its_call(kind: str, given: Any, expected: float) -> None:
+    """A chain and a graph hand on the mask of their call, and with null that of their input."""
+    x, mask = np.array([[[0.0], [2.0], [4.0]]], "float32"), np.array([[True, True, False]])
+    function = _function(_remasked(kind, given))
+    assert np.asarray(function.apply({}, x, mask)).tolist() == [[expected]]

@@ -301,3 +301,39 @@ def test_tensorflowjs_loads_the_same_numbers(kit: Any, judge: Callable[..., Any]
         for name, array in found.items():
             expected = model.weights["odd/%/%" if name == "odd//" else name].numpy()
             assert (array.dtype, array.shape, array.tobytes()) == (expected.dtype, expected.shape, expected.tobytes())
+
+
+@pytest.mark.clause("KJ-32")
+def test_a_config_gives_the_weights_their_layers(kit: Any, tmp_path: Path) -> None:
+    """With the config of a model the weights become that model's, and what does not fit it is refused."""
+    (entry, raw), *rest = kit.dense_weights()
+    how = {"dtype": "uint8", "min": -1.0, "scale": 0.25}
+    weights = [(entry | {"quantization": how}, bytes(range(len(raw) // 4))), *rest]
+    weights.append(kit.weight("iter", np.array(3, "int32"), group="optimizer"))
+    config = tmp_path / "config.json"
+    etui.convert(kit.dense(), config)
+    path = kit.alone(weights)
+    report = etui.convert(path, tmp_path / "whole.etui", config=config)
+    status = {(e.kind, e.subject): e.status for e in report.entries}
+    assert status["variable", "first/kernel"] == "cast"
+    assert status["slot", "iter"] == "left-out"
+    with etui.open(tmp_path / "whole.etui") as model:
+        assert model.config is not None
+        assert model.weights is not None
+        assert not any(name.endswith("weights_manifest.json") for name in model.native)
+        assert [(path, v.role, v.trainable) for path, v in model.weights.items()] == [
+            ("first/kernel", "kernel", True),
+            ("first/bias", "bias", True),
+            ("second/kernel", "kernel", True),
+            ("second/bias", "bias", True),
+        ]
+        assert model.weights["first/kernel"].numpy().reshape(-1).tolist() == [at / 4 - 1 for at in range(12)]
+        np.testing.assert_array_equal(
+            model.weights["second/bias"].numpy(), np.frombuffer(kit.dense_weights()[3][1], "float32")
+        )
+    etui.convert(tmp_path / "whole.etui", tmp_path / "whole", to="tfjs-layers")
+    assert kit.document(tmp_path / "whole")["format"] == "layers-model"
+    for wrong in (weights[1:], [*weights, kit.weight("third/bias", np.array([1], "float32"))]):
+        with pytest.raises(EtuiError) as caught:
+            etui.convert(kit.alone(wrong), tmp_path / "wrong.etui", config=config)
+        assert caught.value.code == "tfjs-weights"

@@ -25,6 +25,7 @@ from etui.canonical.value_types import MapValue
 from etui.canonical.values import OutputRef
 from etui.containers.config import Config, Graph
 from etui.containers.weights import Weights
+from etui.core.extent import check_calls
 from etui.core.flows import leaves
 from etui.core.vocabulary import is_core_config
 from etui.errors import EtuiError, error, shown
@@ -68,6 +69,7 @@ def exported(
             "program-option", found=f"the platforms {shown(unknown)}", hint=f"Platforms: {', '.join(_PLATFORMS)}."
         )
     config, weights = _core(model, report)
+    check_calls(config, "stablehlo-export")
     signature = signature_of(config)
     root = compiled(config, weights)
     for node in root.walk():

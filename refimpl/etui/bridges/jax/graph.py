@@ -81,7 +81,6 @@ class Run:
         return as_input(values[0], node.attrs.get("dtype"), self.dtype), _masks(args[0])
 
     def _op(self, node: Node, place: str, args: list[Any], given: dict[str, Any], training: bool) -> tuple[Any, Any]:
-        args, given = _in_order(node, args, given)
         definition = node.definition
         assert definition is not None  # noqa: S101  `call` has seen to the others
         values, masks = _values(args), [_masks(argument) for argument in args]
@@ -161,15 +160,14 @@ class Run:
     def _nested(
         self, node: Node, place: str, args: list[Any], given: Mapping[str, Any], training: bool
     ) -> tuple[Any, Any]:
-        """Call a graph, on its inputs in the order of the flattened nesting; those that are missing come by name."""
+        """Call a graph on its inputs in the order of the flattened nesting, or a chain."""
+        carried = _leaves(args[0] if len(args) == 1 else args)
+        if given.get("mask") is not None:
+            carried = _remasked(node, carried, [leaf.value for leaf in _leaves(given["mask"])])
+            args = list(carried)
         if node.graph is None:
             return self._chain(node, place, args, training)
         inputs = _references(node.graph.inputs)
-        carried = _leaves(args[0] if len(args) == 1 else args)
-        carried += [_leaves(given[ref.call])[0] for ref in inputs if ref.call in given]
-        if given.get("mask") is not None:
-            masks = [leaf.value for leaf in _leaves(given["mask"])]
-            carried = [Carried(leaf.value, mask) for leaf, mask in zip(carried, masks, strict=True)]
         if len(carried) != len(inputs):
             found = f"{len(carried)} inputs for a graph that takes {len(inputs)}"
             raise error("jax-inputs", where=node.path, found=found)
@@ -263,22 +261,19 @@ def carry(outputs: Any, mask: Any) -> list[Carried]:
     return [Carried(leaf, given) for leaf, given in zip(leaves, masks, strict=False)]
 
 
+def _remasked(node: Node, carried: list[Carried], masks: list[Any]) -> list[Carried]:
+    """Inputs with the masks that a call gives in the place of theirs (CV-13)."""
+    if len(masks) != len(carried):
+        raise error("jax-inputs", where=node.path, found=f"{len(masks)} masks for {len(carried)} inputs")
+    return [Carried(leaf.value, leaf.mask if mask is None else mask) for leaf, mask in zip(carried, masks, strict=True)]
+
+
 def _kept(node: Node, masks: list[Any], given: Mapping[str, Any]) -> Any:
     if node.mask != "keep":
         return None
     if given.get("mask") is not None:
         return given["mask"]
     return masks[0] if masks else None
-
-
-def _in_order(node: Node, args: list[Any], given: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-    """The inputs in the order of the vocabulary, those given by name among them, and the other arguments."""
-    args, rest = list(args), dict(given)
-    for name in [name.rstrip("?*") for name in node.inputs][len(args) :]:
-        if name not in rest:
-            break
-        args.append(rest.pop(name))
-    return args, rest
 
 
 def _is_real(value: Any) -> bool:

@@ -18,6 +18,7 @@ from etui.bridges.onnx.value import BOOL, FLOAT, INT64, STRING, Value
 from etui.canonical.values import OutputRef
 from etui.containers.config import Config, Graph, Module
 from etui.core import vocabulary
+from etui.core.extent import check_calls
 from etui.core.flows import Flow, carried, counted, leaves, marked, nested, remasked
 from etui.errors import EtuiError, error, shown
 from etui.model import Model
@@ -61,6 +62,7 @@ class Emitter:
         Raises:
             TransferError: ``onnx-op``, ``onnx-shape``, ``onnx-tensor``, ``onnx-build``; the place is the module.
         """
+        check_calls(self.config, "onnx-op")
         root, signature = self.config.model, signature_of(self.config)
         if root.graph is None:
             return self._alone(root)

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from etui.bridges.keras.account import Scope, account
-from etui.bridges.keras.config_read import ConfigReader
-from etui.bridges.keras.content import Content, Renamed, Stored
-from etui.bridges.keras.layer_variables import layer_variables
+from etui.bridges.keras.content import Content
 from etui.bridges.keras.layout import VARS
 from etui.bridges.keras.model_read import read_model
 from etui.bridges.keras.model_write import Writing
@@ -30,21 +28,21 @@ from etui.bridges.tfjs.document import (
     write_document,
 )
 from etui.bridges.tfjs.files import Packed, as_stored, check_folder, manifest_of, packed, write_files
+from etui.bridges.tfjs.layer_content import fill, matched, report_casts
 from etui.bridges.tfjs.layers_write import Layers, layers_of, slots_of
 from etui.bridges.tfjs.manifest import Group, StoredWeight, read_manifest, stored_weights
 from etui.bridges.tfjs.slots import GROUP as SLOTS
 from etui.bridges.tfjs.slots import own_class, read_slots
-from etui.bridges.tfjs.topology_read import Topology, read_topology
+from etui.bridges.tfjs.topology_read import read_topology
 from etui.bridges.tfjs.training import OWN
 from etui.bridges.tfjs.vocabulary import faults
 from etui.bridges.tfjs.weight import Weight
-from etui.bridges.tfjs.weight_names import Matching, Named, match
+from etui.bridges.tfjs.weight_names import Matching
 from etui.containers.data_writer import Progress
-from etui.containers.weights import Weights
 from etui.errors import EtuiError
 from etui.limits import DEFAULT_LIMITS, Limits
 from etui.model import Blob, Model
-from etui.report import Entry, Report
+from etui.report import Report
 from etui.storage.foreign_folder import ForeignFolder
 from etui.storage.sources import BytesSource
 
@@ -98,12 +96,11 @@ def _read(folder: ForeignFolder, name: str, report: Report, limits: Limits, *, n
     topology = read_topology(tree, where, _shapes(groups))
     stored = list(stored_weights(groups, folder, where))
     slots = [one for one in stored if one.weight.group == SLOTS]
-    matching = _matched(topology, [one for one in stored if one.weight.group != SLOTS], where)
-    datasets = {layout: _dataset(layout, one) for layout, one in matching.found.items()}
-    content = Content(topology.tree, topology.dialect, _groups(topology, matching), datasets, topology.metadata)
+    content = Content(topology.tree, topology.dialect, {}, {}, topology.metadata)
+    matching = fill(content, [one for one in stored if one.weight.group != SLOTS], where)
     _add_slots(content, tree.get(OWN), slots, matching, report)
     model = read_model(content, report, "tfjs modelTopology")
-    _report_casts(model, matching, report)
+    report_casts(model, matching, report)
     for path, reason in faults(topology.tree):
         report.add("module", path, "translated", f"is what Keras takes it for: {reason}")
     model.metadata = _metadata(tree)
@@ -116,29 +113,6 @@ def _read(folder: ForeignFolder, name: str, report: Report, limits: Limits, *, n
 
 def _shapes(groups: Iterable[Group]) -> dict[str, tuple[int, ...]]:
     return {weight.name: weight.shape for group in groups for weight in group.weights}
-
-
-def _matched(topology: Topology, weights: Iterable[Named], where: str) -> Matching[Named]:
-    reader = ConfigReader(topology.tree, topology.dialect, frozenset[str]().__contains__)
-    return match(layer_variables(reader.read(), topology.dialect), weights, where)
-
-
-def _dataset(layout: str, stored: StoredWeight) -> Stored:
-    return Renamed(layout, stored.weight.neutral, stored.weight.shape, stored.read)
-
-
-def _groups(topology: Topology, matching: Matching[StoredWeight]) -> dict[str, dict[str, str]]:
-    """The groups of the layout; Keras 3 gives those of layers the layers' names."""
-    found: dict[str, dict[str, str]] = {"": {}, VARS: {}}
-    for path in [*matching.groups, *matching.found]:
-        parent = path if path in matching.groups else path.rpartition("/")[0]
-        while parent:
-            found.setdefault(parent, {})
-            parent = parent.rpartition("/")[0]
-    if topology.dialect == "keras":
-        names = matching.groups | {VARS: topology.tree["config"].get("name")}
-        found |= {path: {"name": name} for path, name in names.items() if isinstance(name, str) and name}
-    return found
 
 
 def _add_slots(
@@ -159,23 +133,6 @@ def _add_slots(
     used = {dataset.path for dataset in found.values()}
     for slot in slots[len(used) :]:
         report.add("slot", slot.weight.name, "left-out", "zeros, which Keras does not keep")
-
-
-def _report_casts(model: Model, matching: Matching[StoredWeight], report: Report) -> None:
-    """Say of each variable what its weight was, if it was not stored as it is."""
-    paths = {id(variable.tensor): path for path, variable in (model.weights or Weights()).variables.items()}
-    tensors = dict(Writing(model).datasets())
-    at = {(entry.kind, entry.subject): index for index, entry in enumerate(report.entries)}
-    for layout, stored in matching.found.items():
-        status, detail = stored.becomes()
-        path = paths.get(id(tensors.get(layout)), stored.weight.name)
-        if status != "restored" or detail:
-            entry = Entry("variable", path, status, detail)
-            index = at.get(("variable", path))
-            if index is None:
-                report.entries.append(entry)
-            else:
-                report.entries[index] = entry
 
 
 def write(
@@ -235,7 +192,7 @@ def _verbatim(model: Model, limits: Limits, report: Report) -> tuple[bytes, list
         topology = read_topology(tree, NATIVE, _shapes(groups))
         training = tree.get(OWN)
         stored = [_Listed(weight) for group in groups for weight in group.weights if weight.group != SLOTS]
-        matching = _matched(topology, stored, NATIVE)
+        matching = matched(topology.tree, topology.dialect, stored, NATIVE)
     except EtuiError:
         return None
     datasets = dict(Writing(model).datasets())

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from etui import paths
 from etui.bridges.keras.account import Scope, account
+from etui.bridges.keras.content import Content
 from etui.bridges.keras.layer_table import UNTRAINED
+from etui.bridges.keras.model_read import read_model
 from etui.bridges.tfjs.document import (
     FRAMEWORK,
     JSON,
@@ -20,6 +23,7 @@ from etui.bridges.tfjs.document import (
     write_document,
 )
 from etui.bridges.tfjs.files import Packed, as_stored, check_folder, manifest_of, packed, write_files
+from etui.bridges.tfjs.layer_content import fill, report_casts
 from etui.bridges.tfjs.manifest import StoredWeight, read_groups, stored_weights
 from etui.bridges.tfjs.narrowing import Narrowing
 from etui.bridges.tfjs.variables import name_of, path_of, tensors_of
@@ -52,17 +56,18 @@ def recognises(path: Path) -> bool:
     return is_list(path)
 
 
-def read(path: Path, report: Report, *, limits: Limits, native: bool = True) -> Model:
-    """Translate weights that no model describes.
+def read(path: Path, report: Report, *, limits: Limits, native: bool = True, config: Content | None = None) -> Model:
+    """Translate weights that no model describes, or those of a model whose config is elsewhere.
 
     Args:
         path: their manifest under any name, or the folder of a `weights_manifest.json`.
         report: gets an entry for each weight; a quantized weight is ``cast``.
         limits: refuse what is beyond these.
-        native: keep the manifest verbatim.
+        native: keep the manifest verbatim; not that of a model with a config.
+        config: the config of the model.
 
     Returns:
-        A model without config that reads tensors from the files when they are asked for.
+        A model, without config unless one is given, that reads tensors from the files when they are asked for.
 
     Raises:
         RejectError: a code of SPEC.md, annex H.
@@ -71,7 +76,15 @@ def read(path: Path, report: Report, *, limits: Limits, native: bool = True) -> 
     place, name = place_of(path, WEIGHTS)
     folder = ForeignFolder(place, limits, link="part-not-a-file")
     try:
-        model = _read(folder, name, report, limits, native=native)
+        where = f"{folder.location}/{name}"
+        groups = read_groups(read_list(folder, name, limits), where, limits)
+        stored = list(stored_weights(groups, folder, where))
+        model = _alone(stored, report, limits, where) if config is None else _with(config, stored, report, where)
+        _add_graph(model, folder, report, limits)
+        if native and config is None:
+            blob = Blob(BytesSource(folder.read(name, 0, folder.size(name) or 0)), JSON)
+            model.native[NATIVE] = model.bind(blob, FRAMEWORK, None, "weights.json")
+            report.add("document", NATIVE, "verbatim", "")
     except BaseException:
         folder.close()
         raise
@@ -79,29 +92,17 @@ def read(path: Path, report: Report, *, limits: Limits, native: bool = True) -> 
     return model
 
 
-def _read(folder: ForeignFolder, name: str, report: Report, limits: Limits, *, native: bool) -> Model:
-    where = f"{folder.location}/{name}"
-    groups = read_groups(read_list(folder, name, limits), where, limits)
-    graph = _graph(folder, limits)
+def _alone(stored: list[StoredWeight], report: Report, limits: Limits, where: str) -> Model:
     weights = Weights()
-    for stored in stored_weights(groups, folder, where):
-        path = path_of(stored.weight.name)
+    for one in stored:
+        path = path_of(one.weight.name)
         paths.check_path(path, where, limits)
-        role = stored.weight.name.rpartition("/")[2] or "data"
-        trains = graph is None and _trains(stored, role)
-        weights.add(path, stored.tensor(), role=role, trainable=trains)
-        status, detail = stored.becomes()
+        role = one.weight.name.rpartition("/")[2] or "data"
+        weights.add(path, one.tensor(), role=role, trainable=_trains(one, role))
+        status, detail = one.becomes()
         report.add("variable", path, status, f"{detail}; {_GUESS}" if detail else _GUESS)
     paths.check_no_collisions(list(weights.variables), where)
-    model = Model(weights=weights)
-    if graph is not None:
-        model.programs[PROGRAM] = graph
-        report.add("program", PROGRAM, "restored", f"from {GRAPH}")
-    if native:
-        blob = Blob(BytesSource(folder.read(name, 0, folder.size(name) or 0)), JSON)
-        model.native[NATIVE] = model.bind(blob, FRAMEWORK, None, "weights.json")
-        report.add("document", NATIVE, "verbatim", "")
-    return model
+    return Model(weights=weights)
 
 
 def _trains(stored: StoredWeight, role: str) -> bool:
@@ -110,14 +111,31 @@ def _trains(stored: StoredWeight, role: str) -> bool:
     return numbers and stored.weight.group is None and role not in UNTRAINED
 
 
-def _graph(folder: ForeignFolder, limits: Limits) -> Blob | None:
-    """The graph beside the weights, if there is one."""
+def _with(config: Content, stored: list[StoredWeight], report: Report, where: str) -> Model:
+    content = replace(config, tree=dict(config.tree))
+    matching = fill(content, [one for one in stored if one.weight.group is None], where)
+    model = read_model(content, report, "tfjs weightsManifest")
+    report_casts(model, matching, report)
+    for one in stored:
+        if one.weight.group is not None:
+            report.add("slot", one.weight.name, "left-out", "no manifest tells what its optimizer is")
+    if model.optimizer is not None:
+        report.add("optimizer", "optimizer", "fresh", "the manifest holds nothing of it")
+    return model
+
+
+def _add_graph(model: Model, folder: ForeignFolder, report: Report, limits: Limits) -> None:
+    """Take up the graph beside the weights, whose constants they are, if there is one."""
     size = folder.size(GRAPH)
     if size is None:
-        return None
+        return
     if size > limits.document_bytes:
         raise error("limit-document", where=f"{folder.location}/{GRAPH}", found=f"{size} bytes")
-    return Blob(BytesSource(folder.read(GRAPH, 0, size)), MEDIA_TYPE)
+    model.programs[PROGRAM] = Blob(BytesSource(folder.read(GRAPH, 0, size)), MEDIA_TYPE)
+    report.add("program", PROGRAM, "restored", f"from {GRAPH}")
+    if model.config is None and model.weights is not None:
+        for variable in model.weights.variables.values():
+            variable.trainable = False
 
 
 def write(

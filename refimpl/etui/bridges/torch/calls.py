@@ -40,11 +40,6 @@ def fill_graph(graph: Graph, module: Module, names: dict[str, str], steps: dict[
         _check_arguments(children[call.module], call, steps[call.module])
         args = [_template(value, graph) for value in call.args]
         kwargs = {name: _template(value, graph) for name, value in call.kwargs.items()}
-        # Inputs that the call names are put at their places, where their masks are seen.
-        for name in vocabulary.ops()[steps[call.module].op].inputs[len(args) :]:
-            if name.rstrip("?*") not in kwargs:
-                break
-            args.append(kwargs.pop(name.rstrip("?*")))
         graph.calls.append(Made(call.id, names[call.module], steps[call.module], args, kwargs))
     inputs = {call.id: children[call.module] for call in module.graph.calls if call.module not in names}
     for reference in _leaves(module.graph.inputs):
@@ -79,7 +74,7 @@ def _entry(module: Module, call: str) -> Entry:
 def _check_arguments(module: Module, call: Call, step: Step) -> None:
     """Refuse arguments of a call that no op of that name takes, rather than pass over them."""
     op = vocabulary.ops()[step.op]
-    known = _EVERYWHERE | op.call.keys() | {name.rstrip("?*.") for name in op.inputs}
+    known = _EVERYWHERE | op.call.keys()
     for name, value in call.kwargs.items():
         if name not in known and value is not None:
             raise error("torch-value", where=module.name, found=f"the argument {shown(name)} of a call")

@@ -11,6 +11,7 @@ from torch import nn
 from torch.func import functional_call
 
 from etui.core.vocabulary import Op
+from etui.errors import error
 
 Mask: TypeAlias = torch.Tensor | None
 
@@ -141,7 +142,11 @@ class Step:
 
     def _give_masks(self, kwargs: dict[str, Any], masks: list[Any]) -> None:
         if self.op in GRAPHS:
-            kwargs["mask"] = [mask for one in masks for mask in flat(one)]
+            carried = [mask for one in masks for mask in flat(one)]
+            given = flat(kwargs["mask"]) if "mask" in kwargs else [None] * len(carried)
+            if len(given) != len(carried):
+                raise error("torch-value", where=self.op, found=f"{len(given)} masks of {len(carried)} inputs")
+            kwargs["mask"] = [own if mask is None else mask for own, mask in zip(carried, given, strict=True)]
         elif self.op in _ONE_MASK and "mask" not in kwargs:
             mask = first_mask(masks)
             if mask is not None:

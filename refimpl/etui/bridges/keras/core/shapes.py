@@ -18,24 +18,37 @@ Shapes = list[Shape | None]
 Attrs = Mapping[str, Any]
 
 
-def output_shapes(module: Module, inputs: Shapes) -> Shapes:
+_MOST_CALLS = 64
+"""Shapes on which one model within a model is looked at; on further ones, nothing is known of what it gives."""
+
+Models = dict[int, dict[str, Shapes]]
+"""What each model, by `id`, was found to give, by the text of the shapes of its inputs."""
+
+
+def output_shapes(module: Module, inputs: Shapes, models: Models | None = None) -> Shapes:
     """The shapes of what a core module gives.
 
     Args:
         module: of the vocabulary; of another, nothing is known.
         inputs: the shape of each input.
+        models: found so far. A model that calls a model twice, and so on, is else walked through 2^n times.
     """
+    models = {} if models is None else models
     if not vocabulary.is_core(module):
         return []
     attrs = vocabulary.attrs_of(module)
     name = module.op.removeprefix(vocabulary.NAMESPACE)
     first = inputs[0] if inputs else None
     if name in ("graph", "sequential"):
-        return _model(module, inputs)
+        known = models.setdefault(id(module), {})
+        key = repr(inputs)
+        if key not in known:
+            known[key] = _model(module, inputs, models) if len(known) < _MOST_CALLS else []
+        return known[key]
     if name == "time_distributed":
-        return _each_step(module, first)
+        return _each_step(module, first, models)
     if name == "bidirectional":
-        return _two_directions(module, attrs, first)
+        return _two_directions(module, attrs, first, models)
     try:
         if name in _SEVERAL:
             return [_SEVERAL[name](attrs, inputs)]
@@ -47,7 +60,9 @@ def output_shapes(module: Module, inputs: Shapes) -> Shapes:
     return [found]
 
 
-def graph_shapes(graph: Graph, modules: Mapping[str, Module], inputs: Shapes) -> dict[str, Shapes]:
+def graph_shapes(
+    graph: Graph, modules: Mapping[str, Module], inputs: Shapes, models: Models | None = None
+) -> dict[str, Shapes]:
     """The shapes of what each call of a graph gives, by the call's id.
 
     Args:
@@ -55,13 +70,15 @@ def graph_shapes(graph: Graph, modules: Mapping[str, Module], inputs: Shapes) ->
         modules: the called modules by name, in place of `shared` ones their targets.
         inputs: the shape of each input of the graph, in the order of its flattened inputs; empty to take those that
             the input modules state.
+        models: as `output_shapes` takes it.
     """
+    models = {} if models is None else models
     found: dict[str, Shapes] = {}
     given = dict(zip((one.call for one in _refs(graph.inputs)), inputs, strict=False))
     for call in graph.calls:
         known = given.get(call.id)
         ins = [_at(found, one) for one in _refs(call.args)]
-        found[call.id] = [known] if known is not None else output_shapes(modules[call.module], ins)
+        found[call.id] = [known] if known is not None else output_shapes(modules[call.module], ins, models)
     return found
 
 
@@ -77,31 +94,31 @@ def _refs(value: Any) -> list[OutputRef]:
     return [one for item in items for one in _refs(item)]
 
 
-def _model(module: Module, inputs: Shapes) -> Shapes:
+def _model(module: Module, inputs: Shapes, models: Models) -> Shapes:
     children = {child.name: child for child in module.modules}
     if module.graph is None:
         shape = inputs[:1]
         for child in module.modules:
-            shape = output_shapes(child, shape)
+            shape = output_shapes(child, shape, models)
         return shape
-    found = graph_shapes(module.graph, children, inputs)
+    found = graph_shapes(module.graph, children, inputs, models)
     return [_at(found, one) for one in _refs(module.graph.outputs)]
 
 
-def _each_step(module: Module, shape: Shape | None) -> Shapes:
+def _each_step(module: Module, shape: Shape | None, models: Models) -> Shapes:
     child = next(iter(module.modules), None)
     if child is None:
         return []
-    inner = output_shapes(child, [None if shape is None else (shape[0], *shape[2:])])
+    inner = output_shapes(child, [None if shape is None else (shape[0], *shape[2:])], models)
     steps = None if shape is None else shape[1]
     return [None if one is None else (one[0], steps, *one[1:]) for one in inner]
 
 
-def _two_directions(module: Module, attrs: Attrs, shape: Shape | None) -> Shapes:
+def _two_directions(module: Module, attrs: Attrs, shape: Shape | None, models: Models) -> Shapes:
     child = next(iter(module.modules), None)
     if child is None:
         return []
-    found = output_shapes(child, [shape])
+    found = output_shapes(child, [shape], models)
     if not found or found[0] is None or attrs["merge"] == "none":
         return []
     last = found[0][-1]

@@ -221,8 +221,9 @@ class Step {
       const p = variable.data.slice();
       const decay = this.decayOf(target);
       const coupled = text(target.parameters, 'decay_mode') === 'coupled';
+      // No decay is not one of 0, which would make NaN of what is infinite.
       const decayed = coupled && decay !== 0 ? g.map((value, i) => value + decay * p[i]!) : g;
-      if (!coupled) for (let i = 0; i < p.length; i++) p[i]! -= rate * decay * p[i]!;
+      if (!coupled && decay !== 0) for (let i = 0; i < p.length; i++) p[i]! -= rate * decay * p[i]!;
       RULES[this.algorithm]!.update({
         ...target,
         p,
