@@ -39,7 +39,7 @@ from vectors_parts import (
     whole,
 )
 
-from etui_conformance.oracle import writing
+from etui_conformance.oracle import msgpack, writing
 
 
 def area() -> Area:
@@ -59,6 +59,15 @@ def area() -> Area:
         for title, broken, code, edit in [*common, *_own()[name]]:
             found.document(title, broken, kind, edited(parts, name, edit, reseal=False)[name], (base, code))
     _alone(found, parts)
+    own = {"algorithm": "example:SGD", "learning_rate": 0.5, "micro_step": 1, "step": 1}
+    odd = {"format": "etui-optimizer", "optimizers": {"$float": own}, "tensors": {}, "version": "1.0"}
+    title = "optimizer.msgpack with one optimizer, whose path is that of a tag"
+    found.document(title, "D-2 B-12", "optimizer", msgpack.encode(odd))
+    two = writing.write(weights({"k": f32([1], 1), "q": f32([1], 2)}))
+    pair = found.document("weights.json of two variables", "CF-29", "weights", two[WEIGHTS])
+    twice = edited(two, WEIGHTS, put("k", "variables", "q", "chunks", 0, "tensor"), reseal=False)[WEIGHTS]
+    title = "weights.json with a tensor that two chunks name"
+    found.document(title, "CF-29 S-9", "weights", twice, (pair, "tensor-unreferenced"))
     return found
 
 

@@ -97,6 +97,10 @@ def check_document(kind: str, data: bytes) -> None:
     _check_foreign([one for one in document.form.references if not (own and one[1] == "$stored")])
     if document.config is not None:
         _check_modules(document.form.references, document.config)
+    chunks = (chunk for entry in document.index.values() for chunk, _ in entry.all_chunks())
+    for (part, tensor), count in Counter((chunk.part, chunk.tensor) for chunk in chunks).items():
+        if count > 1:
+            raise Refusal("tensor-unreferenced", pointer(part, tensor), f"{count} chunks name it")
 
 
 def identity(parts: Mapping[str, bytes]) -> str:

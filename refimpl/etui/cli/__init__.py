@@ -19,6 +19,7 @@ from etui._version import SPEC_VERSION, __version__
 from etui.cli.outcome import NO, UNSAFE, USAGE, Outcome
 from etui.cli.screen import one_line, screen
 from etui.errors import EtuiError, error
+from etui.shortage import shortage
 
 COMMANDS = (
     "convert",
@@ -90,11 +91,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     try:
         options = _parser().parse_args(arguments)
-        outcome = cast(Command, import_module(f"etui.cli.{options.command}")).run(options)
-        if options.json:
-            _print_json(outcome.document)
-        else:
-            outcome.show(screen(sys.stdout))
+        with shortage():
+            outcome = cast(Command, import_module(f"etui.cli.{options.command}")).run(options)
+            if options.json:
+                _print_json(outcome.document)
+            else:
+                outcome.show(screen(sys.stdout))
         sys.stdout.flush()
     except EtuiError as failure:
         message = one_line(": ".join([*getattr(failure, "__notes__", ()), str(failure)]))

@@ -49,8 +49,8 @@ ROWS: Rows = {
     "keras-parts": (
         "transfer",
         None,
-        "a model without what a `.keras` file must hold",
-        "Add what is missing; `--config FILE` gives weights their model.",
+        "a model without what a file of this format must hold",
+        "Add what is missing: `--config FILE` gives weights their model. Formats of weights alone need none.",
     ),
     "weights-layout": ("transfer", None, "weights without their places", "Convert the source again with --config."),
     "keras-h5-name": ("transfer", None, "a name that a legacy HDF5 file cannot hold", "Rename the layer."),

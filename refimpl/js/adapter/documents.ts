@@ -1,6 +1,7 @@
 // Documents that are checked alone (CF-29), as those of an artifact that has all that they refer to.
 
 import { readConfig } from '../src/documents/config.js';
+import { checkNamedOnce } from '../src/documents/entries.js';
 import { readManifest } from '../src/documents/manifest.js';
 import { readOptimizer } from '../src/documents/optimizer.js';
 import { readState } from '../src/documents/state.js';
@@ -23,7 +24,7 @@ export async function validateDocument(kind: string, bytes: Uint8Array): Promise
       readConfig(bytes, { variable: null, asset: anything, shape: () => null }, null, LIMITS);
       break;
     case 'weights':
-      readWeights(bytes, anything, null, LIMITS);
+      checkNamedOnce(readWeights(bytes, anything, null, LIMITS).entries);
       break;
     case 'training':
       readTraining(
@@ -42,10 +43,10 @@ export async function validateDocument(kind: string, bytes: Uint8Array): Promise
       );
       break;
     case 'optimizer':
-      readOptimizer(bytes, tensors, null, LIMITS);
+      checkNamedOnce(readOptimizer(bytes, tensors, null, LIMITS).entries);
       break;
     case 'state':
-      readState(bytes, tensors, null, LIMITS);
+      checkNamedOnce(readState(bytes, tensors, null, LIMITS).entries);
       break;
     case 'series':
       readMark(bytes, LIMITS);

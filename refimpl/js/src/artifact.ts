@@ -113,7 +113,7 @@ export class Artifact {
     }
     checkMetadata(this.manifest, scope);
     checkUsed(this.manifest.requires, this.#features());
-    this.#checkChunks();
+    checkNamedOnce([...this.entries()].map(([, name, entry]) => [name, entry]));
   }
 
   /** The features of chapter 18.2 that the artifact uses. */
@@ -123,20 +123,6 @@ export class Artifact {
     for (const module of this.config?.modules.values() ?? []) if (module.get('kind') === 'opaque') used.add('opaque');
     for (const [, , entry] of this.entries()) for (const feature of featuresOf(entry)) used.add(feature);
     return used;
-  }
-
-  /** Refuses a tensor of a data part that two chunks name, and a data part that none does (S-9). */
-  #checkChunks(): void {
-    const named = new Map<string, Set<string>>();
-    for (const [, name, entry] of this.entries()) {
-      for (const [, { chunks }] of plainOf(name, entry)) {
-        for (const { part, tensor } of chunks) {
-          const tensors = named.get(part) ?? new Set();
-          if (tensors.has(tensor)) refuse('tensor-unreferenced', `${part} ${show(tensor)}`, 'named by two chunks');
-          named.set(part, tensors.add(tensor));
-        }
-      }
-    }
   }
 
   /** Every tensor: its document, its name, its entry. */

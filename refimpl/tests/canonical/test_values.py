@@ -260,7 +260,7 @@ def test_maps_that_no_dict_can_hold_come_back() -> None:
         assert v.equal(v.MapValue(value.pairs[::-1]), value)
 
 
-@pytest.mark.clause("V-4", "E-2")
+@pytest.mark.clause("V-4@4cc66a", "E-2@310409")
 @pytest.mark.parametrize("kind", ["json", "msgpack"])
 def test_the_keys_of_a_map_are_not_written_out_on_each_level(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """The work for keys that are maps of maps grows with their size and not with their depth times their size."""
@@ -282,7 +282,7 @@ def test_the_keys_of_a_map_are_not_written_out_on_each_level(monkeypatch: pytest
     assert depth < seen < 40 * depth
 
 
-@pytest.mark.clause("V-4")
+@pytest.mark.clause("V-4@4cc66a")
 @given(st.lists(strategies.values(), min_size=2, max_size=8), st.sampled_from(["json", "msgpack"]))
 def test_keys_are_ordered_as_their_canonical_bytes_are(keys: list[Any], kind: str) -> None:
     """Comparing keys piece by piece, behind equal beginnings of any length too, is comparing their JSON bytes."""

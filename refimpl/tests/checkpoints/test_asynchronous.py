@@ -224,7 +224,7 @@ class OneArray(Moment):
         return etui.Model(weights=weights)
 
 
-@pytest.mark.clause("AS-1", "AS-5")
+@pytest.mark.clause("AS-1@b18083", "AS-5@a51511")
 def test_a_moment_becomes_a_model_in_the_thread_that_writes(told: list[BaseException | None]) -> None:
     """What may change is copied within the call; what goes wrong with the rest is raised by the next call."""
     target = Target()

@@ -280,7 +280,7 @@ def test_objects_are_checked_wherever_they_are(value: ObjectValue, code: str) ->
     assert len(holders) == 7
 
 
-@pytest.mark.clause("CV-31")
+@pytest.mark.clause("CV-31@6efaba")
 @pytest.mark.parametrize(
     ("kwargs", "found"),
     [

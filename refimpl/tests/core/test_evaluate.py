@@ -217,7 +217,7 @@ def test_a_module_of_modules_takes_the_mask_of_its_call(kind: str) -> None:
     assert refusal.value.code == "core-evaluate"
 
 
-@pytest.mark.clause("CV-31")
+@pytest.mark.clause("CV-31@6efaba")
 @pytest.mark.parametrize(
     ("kwargs", "text"),
     [({"alpha": 2.0}, "'alpha'"), ({"x": at("x")}, "'x'"), ({"training": 1}, "training = 1"), ({"rng": True}, "'rng'")],
@@ -231,7 +231,7 @@ def test_a_call_has_no_other_arguments_than_its_op(kwargs: dict[str, Any], text:
     assert (refusal.value.code, refusal.value.where) == ("core-call", "d (core:dropout)")
 
 
-@pytest.mark.clause("CV-45")
+@pytest.mark.clause("CV-45@08657c")
 @pytest.mark.parametrize("padding", ["valid", "same", [[0, 1]]])
 @pytest.mark.parametrize(
     ("op", "attrs"),

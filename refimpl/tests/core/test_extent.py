@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import etui
 from etui.bridges.keras.core import shapes
 from etui.canonical.values import OutputRef
+from etui.cli import main
 from etui.containers.config import Call, Config, Graph, Module
 from etui.containers.weights import Weights
 from etui.core import extent
@@ -107,3 +109,22 @@ def test_a_model_that_is_called_on_ever_other_shapes_is_looked_at_so_often_and_n
     assert len(shapes.output_shapes(doubled(14, pad), [(None, 4)], known)) == 1
     assert len(known) == 14
     assert max(len(found) for found in known.values()) <= 2 * shapes._MOST_CALLS
+
+
+@pytest.mark.library
+def test_an_output_that_no_memory_holds_is_an_error_with_a_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An output spread to 10^13 rows without their memory is refused where the command looks at it."""
+    source = Module("input", op="core:input", attrs={"shape": [None, 4], "dtype": "float32"})
+    wide = Module("wide", op="core:broadcast_to", attrs={"shape": [10**13, 4]})
+    calls = [Call("input", "input"), Call("wide", "wide", [OutputRef("input", 0)])]
+    graph = Graph([OutputRef("input", 0)], [OutputRef("wide", 0)], calls)
+    etui.save(
+        Model(config=Config(Module("top", "graph", "core:graph", modules=[source, wide], graph=graph))),
+        tmp_path / "m.etui",
+    )
+    np.save(tmp_path / "x.npy", np.ones((1, 4), np.float32))
+    arguments = ["run", str(tmp_path / "m.etui"), "--evaluator", "--input", str(tmp_path / "x.npy"), "--json"]
+    assert main(arguments) == 1
+    assert json.loads(capsys.readouterr().out)["code"] == "out-of-memory"

@@ -117,7 +117,7 @@ def test_no_collection_of_garbage_begins_while_javascript_saves(package: Path, t
     assert step.metrics == {"loss": 0.5, "$odd": 1.0}
 
 
-@pytest.mark.clause("CS-27", "CS-28")
+@pytest.mark.clause("CS-27@4f25f3", "CS-28@17325b")
 def test_javascript_removes_what_python_would_remove(package: Path, tmp_path: Path) -> None:
     """Both libraries agree about what no step needs, and the steps that are left are whole."""
     series = Series(tmp_path / "run")
@@ -135,7 +135,7 @@ def test_javascript_removes_what_python_would_remove(package: Path, tmp_path: Pa
     assert len(series.verify()) == 2
 
 
-@pytest.mark.clause("CS-29")
+@pytest.mark.clause("CS-29@4361c6")
 def test_javascript_collects_nothing_beside_a_step_that_it_cannot_read(package: Path, tmp_path: Path) -> None:
     """A layout of one bit changed stops it, and every file stays as it was."""
     series = Series(tmp_path / "run")

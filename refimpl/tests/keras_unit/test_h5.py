@@ -269,7 +269,7 @@ WRAPPED = {
 }
 
 
-@pytest.mark.clause("K-14")
+@pytest.mark.clause("K-14@54e278")
 @pytest.mark.parametrize("version", WRAPPED)
 def test_a_layer_that_tells_no_dtype_is_still_held(tmp_path: Path, version: str) -> None:
     """What a wrapper of an older Keras holds, whose config has no dtype, is a layer with its variables."""

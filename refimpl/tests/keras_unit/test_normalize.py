@@ -122,7 +122,7 @@ def test_attributes_are_those_of_keras_3(kit: Any) -> None:
     assert module(back, "start").attrs["batch_input_shape"] == [None, 4]
 
 
-@pytest.mark.clause("KN-24")
+@pytest.mark.clause("KN-24@2c6ee1")
 def test_a_slash_in_a_name_becomes_a_line(kit: Any) -> None:
     """Keras 3 refuses a slash in the name of a layer, of a model and of what they hold: free names without one."""
     inner = kit.layer("TimeDistributed", "each/step", layer=kit.layer("Dense", "dense/inner", units=2))
@@ -143,7 +143,7 @@ def test_a_slash_in_a_name_becomes_a_line(kit: Any) -> None:
     assert told["block%2Fa/conv1%2Fbn"] == "called conv1_bn_1: Keras 3 takes no / in the name of a layer"
 
 
-@pytest.mark.clause("KN-24")
+@pytest.mark.clause("KN-24@2c6ee1")
 def test_outputs_are_compiled_by_their_new_names(kit: Any) -> None:
     """Losses, their weights and metrics by output follow an output that is called otherwise in Keras 3."""
     one, two = (placed(kit.layer("Dense", name, units=1), [["i/n", 0, 0, {}]]) for name in ("a/b", "plain"))

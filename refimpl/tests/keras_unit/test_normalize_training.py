@@ -353,7 +353,7 @@ def test_losses_and_metrics_have_the_names_of_keras_3() -> None:
     assert training.loss["a"] is auto
 
 
-@pytest.mark.clause("KN-6")
+@pytest.mark.clause("KN-6@68dae3")
 def test_a_function_that_keras_does_not_know_is_the_authors() -> None:
     """A metric of a function of the author's own holds it as his, or is it where it is called like it and no more."""
 

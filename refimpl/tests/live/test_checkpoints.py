@@ -89,19 +89,19 @@ def test_captured_as_it_is_saved(holds: Holds) -> None:
     holds("captured_as_it_is_saved")
 
 
-@pytest.mark.clause("AS-1", "AS-4")
+@pytest.mark.clause("AS-1@b18083", "AS-4@5b9d47")
 def test_a_moment_is_that_of_the_call(holds: Holds) -> None:
     """A live model that is described after the call is saved as it was then, whatever was changed of it since."""
     holds("a_moment_is_that_of_the_call")
 
 
-@pytest.mark.clause("AS-1", "AS-4")
+@pytest.mark.clause("AS-1@b18083", "AS-4@5b9d47")
 def test_values_of_the_caller_are_copied(holds_once: Holds) -> None:
     """Counters and values of the caller's are those of the call, though they are written later."""
     holds_once("values_of_the_caller_are_copied")
 
 
-@pytest.mark.clause("AS-1", "AS-4")
+@pytest.mark.clause("AS-1@b18083", "AS-4@5b9d47")
 def test_every_save_is_that_of_a_moment(holds: Holds) -> None:
     """Whatever a scenario saves has the same identity when half of it is done after the model has become another."""
     holds("every_save_is_that_of_a_moment")

@@ -53,7 +53,7 @@ def test_configs_that_ask_for_memory(holds: Holds) -> None:
     holds("configs_that_ask_for_memory")
 
 
-@pytest.mark.clause("KN-24")
+@pytest.mark.clause("KN-24@2c6ee1")
 def test_names_that_keras_3_refuses(holds_once: Holds) -> None:
     """Variables, their flags and their slots find a layer whose name Keras 3 does not take."""
     holds_once("names_that_keras_3_refuses")

@@ -63,6 +63,13 @@ PACKAGES = {
             "musicnn/M",
             (".meta", ".json", ".result", ".tsv"),
         ),
+        Package(
+            "crema",
+            "0.2.0",
+            "b2787afd0367463438ca2b9b2944c490308eee1f307e5796078ec540a6281484",
+            "crema/models/chord/",
+            (".pkl", "test_scores.json"),
+        ),
     )
 }
 

@@ -51,12 +51,34 @@ def predicted(keras: Any, path: str, config: str) -> dict[str, Any]:
         model = keras.models.model_from_json(Path(config).read_text())
         model.load_weights(path)
     else:
-        model = keras.models.load_model(path, compile=False)
+        model = keras.models.load_model(path, compile=False, custom_objects={"SqueezeLayer": squeeze_layer(keras)})
     integers = any(type(layer).__name__ == "Embedding" for layer in model.layers)
     x = batch([(tuple(tensor.shape), integers) for tensor in model.inputs])
     found = model(x if len(x) > 1 else x[0], training=False)
     values = [np.asarray(value) for value in model.get_weights()]
-    return {"predictions": np.asarray(found), "weights": sorted(values, key=lambda v: (v.shape, v.tobytes()))}
+    outputs = found if isinstance(found, list | tuple) else [found]
+    predictions = {f"predictions {at}": np.asarray(one) for at, one in enumerate(outputs)}
+    return {**predictions, "weights": sorted(values, key=lambda v: (v.shape, v.tobytes()))}
+
+
+def squeeze_layer(keras: Any) -> Any:
+    """The class of its author's that crema's network has: it drops an axis of size 1."""
+
+    class SqueezeLayer(keras.layers.Layer):  # type: ignore[misc]
+        def __init__(self, axis: int = -1, **given: Any) -> None:
+            super().__init__(**given)
+            self.axis = axis
+
+        def call(self, inputs: Any) -> Any:
+            return import_module("tensorflow").squeeze(inputs, self.axis)
+
+        def compute_output_shape(self, input_shape: Any) -> Any:
+            return tuple(size for at, size in enumerate(input_shape) if at != self.axis)
+
+        def get_config(self) -> dict[str, Any]:
+            return {**super().get_config(), "axis": self.axis}
+
+    return SqueezeLayer
 
 
 def served(path: str) -> dict[str, Any]:

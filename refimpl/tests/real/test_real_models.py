@@ -57,6 +57,7 @@ NAMES = {"model.index": ("tensorflow", {"to": "tf-checkpoint"})}
 MODELS = {
     "deepcut": Published("deepcut", "deepcut/weight/cnn_without_ne_ab.h5", "tf_keras", KERAS_2, config=True),
     "fer": Published("fer", "fer/data/emotion_model.hdf5", "tf_keras", KERAS_2),
+    "crema": Published("crema", "crema/models/chord/model.h5", "tf_keras", KERAS_2),
     "basic-pitch": Published("basic-pitch", "basic_pitch/saved_models/icassp_2022/nmp", "tensorflow", GRAPH),
     **{
         f"deeplc {key[:4]}": Published("deeplc", f"deeplc/mods/full_hc_PXD005573_pub_{key}.keras", "keras", KERAS_3)

@@ -476,7 +476,7 @@ def test_the_state_of_an_optimizer_comes_and_goes(kit: Any) -> None:
     assert len(kinds(report, "left-out")) == len(slots)
 
 
-@pytest.mark.clause("KJ-25")
+@pytest.mark.clause("KJ-25@d92050")
 def test_the_count_of_sgd_comes_and_goes(kit: Any) -> None:
     """SGD without momentum has no slots, so that its number of updates is all its state, in both."""
     own = {"class_name": "SGD", "config": {"learningRate": 0.5}}
@@ -503,7 +503,7 @@ def of_javascript(kit: Any, layers: list[tuple[str, dict[str, Json]]], weights: 
     return kit.read(kit.write(topology, entries, kind="layers-model"))
 
 
-@pytest.mark.clause("KJ-10")
+@pytest.mark.clause("KJ-10@192931")
 def test_what_javascript_leaves_out_or_writes_twice(kit: Any) -> None:
     """A size that is left open, the multiplier of a separable kernel, and the settings of a cell beside its RNN."""
     cell = {
@@ -541,7 +541,7 @@ def test_what_javascript_leaves_out_or_writes_twice(kit: Any) -> None:
         assert model.config.find("sep").attrs["depth_multiplier"] == expected
 
 
-@pytest.mark.clause("KJ-31")
+@pytest.mark.clause("KJ-31@c1ac9b")
 def test_layers_that_keras_computes_otherwise_are_named(kit: Any) -> None:
     """A setting that TensorFlow.js does not heed is one of Keras from now on, and the report names the layer."""
     topology = kit.dense_topology()

@@ -168,7 +168,7 @@ def test_real_layers_predict_the_same_by_way_of_the_javascript_library(
     assert max(float(np.abs(a - b).max() / np.abs(a).max()) for a, b in pairs) < 1e-6
 
 
-@pytest.mark.clause("KJ-26", "KJ-28", "KJ-7@9f2bb1")
+@pytest.mark.clause("KJ-26@0add24", "KJ-28@330d09", "KJ-7@9f2bb1")
 @pytest.mark.parametrize("name", list(ALONE))
 def test_real_weights_alone_are_those_that_tensorflowjs_loads(
     sources: dict[str, Path], name: str, judge: Callable[..., Any], tmp_path: Path

@@ -48,7 +48,7 @@ def changed(model: Any) -> Any:
     return model
 
 
-@pytest.mark.clause("KJ-26")
+@pytest.mark.clause("KJ-26@0add24")
 def test_a_manifest_is_known_by_its_content(kit: Any) -> None:
     """A list of groups is weights alone under any name, and other lists, objects and folders are not."""
     path = alone(kit, name="face_model-weights_manifest.json")
@@ -64,7 +64,7 @@ def test_a_manifest_is_known_by_its_content(kit: Any) -> None:
         assert bridges.recognise(path) is None, other
 
 
-@pytest.mark.clause("KJ-27")
+@pytest.mark.clause("KJ-27@2def89")
 def test_each_weight_is_a_variable(kit: Any) -> None:
     """Path, role, dtype and flag follow from the entry, and what was quantized is widened and says so."""
     report = Report()
@@ -87,7 +87,7 @@ def test_each_weight_is_a_variable(kit: Any) -> None:
     assert len(told) == len(model.weights)
 
 
-@pytest.mark.clause("KJ-28")
+@pytest.mark.clause("KJ-28@330d09")
 def test_a_manifest_comes_back_file_by_file(kit: Any, tmp_path: Path) -> None:
     """What was read and not changed is written with the same bytes, by way of an artifact too."""
     path = alone(kit)
@@ -100,7 +100,7 @@ def test_a_manifest_comes_back_file_by_file(kit: Any, tmp_path: Path) -> None:
     assert kit.files(tmp_path / "back") == kit.files(path.parent)
 
 
-@pytest.mark.clause("KJ-28", "KJ-29")
+@pytest.mark.clause("KJ-28@330d09", "KJ-29@a5ee3f")
 @pytest.mark.parametrize("how", ["changed", "without the document", "a document of something else", "left out"])
 def test_otherwise_a_new_manifest_lists_the_variables(kit: Any, how: str) -> None:
     """A manifest that is stale, malformed, or was not kept is written anew, in one group of plain weights."""
@@ -127,7 +127,7 @@ def test_otherwise_a_new_manifest_lists_the_variables(kit: Any, how: str) -> Non
     assert kit.files(kit.back(model, kind="weights")) == kit.files(back)
 
 
-@pytest.mark.clause("KJ-29")
+@pytest.mark.clause("KJ-29@a5ee3f")
 def test_any_model_can_be_written_as_weights(kit: Any) -> None:
     """Aliases become copies, wide numbers are narrowed, and the rest of a model is left out and says so."""
     model = kit.read(kit.dense())
@@ -154,7 +154,7 @@ def test_any_model_can_be_written_as_weights(kit: Any) -> None:
     assert again["text"].numpy().tolist() == [b"a", b"bc"]
 
 
-@pytest.mark.clause("KJ-30", "KJ-27")
+@pytest.mark.clause("KJ-30@0e28a6", "KJ-27@2def89")
 def test_a_graph_beside_the_weights_is_a_program(kit: Any, tmp_path: Path) -> None:
     """What the first converters wrote comes back file by file, and the weights of a frozen graph are not trained."""
     folder = alone(kit, files={GRAPH: b"\n\0graph"}).parent
@@ -181,7 +181,7 @@ def test_a_model_without_weights_is_refused(kit: Any) -> None:
     assert caught.value.code == "tfjs-nothing"
 
 
-@pytest.mark.clause("KJ-2", "KJ-3", "KJ-4", "KJ-5", "KJ-6", "KJ-8")
+@pytest.mark.clause("KJ-2@315c41", "KJ-3@1a00de", "KJ-4@ba210b", "KJ-5@e4b6ef", "KJ-6@069b68", "KJ-8@cf2434")
 def test_faults_have_the_codes_of_models(kit: Any) -> None:
     """Groups, files and entries of a manifest alone are checked as those of a model are."""
     sound = groups(kit)
@@ -231,7 +231,7 @@ def test_faults_have_the_codes_of_models(kit: Any) -> None:
     assert len(cases) == 10
 
 
-@pytest.mark.clause("KJ-2", "KJ-5")
+@pytest.mark.clause("KJ-2@315c41", "KJ-5@e4b6ef")
 def test_damaged_manifests_are_refused_or_read_soundly(kit: Any) -> None:
     """Every truncation and many flipped bits of weights alone give a coded error or a model."""
     path = alone(kit)
@@ -275,7 +275,7 @@ def test_a_folder_with_other_files_is_not_replaced(kit: Any) -> None:
 
 @pytest.mark.node
 @pytest.mark.frameworks
-@pytest.mark.clause("KJ-28", "KJ-29", "KJ-7")
+@pytest.mark.clause("KJ-28@330d09", "KJ-29@a5ee3f", "KJ-7@9f2bb1")
 def test_tensorflowjs_loads_the_same_numbers(kit: Any, judge: Callable[..., Any]) -> None:
     """`tf.loadWeights` gives the elements that the variables have, of the source's manifest and of a new one."""
     stored = np.arange(256, dtype="uint8")
@@ -303,7 +303,7 @@ def test_tensorflowjs_loads_the_same_numbers(kit: Any, judge: Callable[..., Any]
             assert (array.dtype, array.shape, array.tobytes()) == (expected.dtype, expected.shape, expected.tobytes())
 
 
-@pytest.mark.clause("KJ-32")
+@pytest.mark.clause("KJ-32@636658")
 def test_a_config_gives_the_weights_their_layers(kit: Any, tmp_path: Path) -> None:
     """With the config of a model the weights become that model's, and what does not fit it is refused."""
     (entry, raw), *rest = kit.dense_weights()

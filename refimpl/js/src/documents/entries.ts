@@ -227,3 +227,17 @@ function checkQuantized(shape: readonly number[], _: string, components: Readonl
 function same(a: readonly number[], b: readonly number[]): boolean {
   return a.length === b.length && a.every((value, i) => value === b[i]);
 }
+
+/** Refuses a tensor of a data part that two chunks name (S-9). */
+export function checkNamedOnce(entries: Iterable<readonly [string, Entry]>): void {
+  const named = new Map<string, Set<string>>();
+  for (const [name, entry] of entries) {
+    for (const [, { chunks }] of plainOf(name, entry)) {
+      for (const { part, tensor } of chunks) {
+        const tensors = named.get(part) ?? new Set();
+        if (tensors.has(tensor)) refuse('tensor-unreferenced', `${part} ${show(tensor)}`, 'named by two chunks');
+        named.set(part, tensors.add(tensor));
+      }
+    }
+  }
+}

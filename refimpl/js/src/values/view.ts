@@ -44,7 +44,8 @@ function viewOfMap(map: PackedMap, at: string): Json {
   if (map.size === 1) {
     const [[key, content]] = map as unknown as [[string, Packed]];
     if (key === '$tensor' && content instanceof Map) return viewOfTensor(content, at);
-    if (OWN.has(key)) refuse('value-not-canonical', at, `${key} spelled out`);
+    // With other contents it is no tag: a path of an optimizer may be $float.
+    if (OWN.has(key) && typeof content === 'string') refuse('value-not-canonical', at, `${key} spelled out`);
     if (key === '$int' && typeof content === 'string' && /^-?[0-9]{1,20}$/.test(content)) {
       const number = BigInt(content);
       if (number >= LEAST && number < BEYOND) refuse('value-not-canonical', at, `${key} spelled out`);

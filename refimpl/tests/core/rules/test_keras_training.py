@@ -157,7 +157,7 @@ def test_objects_without_keras_are_written_in_full() -> None:
     assert (auc.config["num_thresholds"], auc.config["thresholds"]) == (3, [0.25])
 
 
-@pytest.mark.clause("CT-11")
+@pytest.mark.clause("CT-11@3496d3")
 def test_a_dtype_that_the_vocabulary_does_not_have_stays_with_keras() -> None:
     """A mean of integers is no metric of the vocabulary, and a matrix of integers is one."""
     assert lift_object(METRIC, ObjectValue("keras:metrics.Mean", {"dtype": "int32"})) is None

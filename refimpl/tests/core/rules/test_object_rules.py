@@ -208,7 +208,7 @@ def test_a_state_is_not_made_as_large_as_a_document_says(metric: ObjectValue) ->
     assert refusal.value.code == "core-evaluate"
 
 
-@pytest.mark.clause("CT-10", "CT-11")
+@pytest.mark.clause("CT-10@f8c63a", "CT-11@3496d3")
 @pytest.mark.parametrize(
     ("kind", "name", "config"),
     [
@@ -234,7 +234,7 @@ def test_averages_and_dtypes_are_those_that_there_are(kind: str, name: str, conf
     assert refusal.value.code == "core-object"
 
 
-@pytest.mark.clause("CT-10", "CT-11")
+@pytest.mark.clause("CT-10@f8c63a", "CT-11@3496d3")
 def test_every_average_and_dtype_of_the_vocabulary_is_taken() -> None:
     """Null and each name of an average, floats of 16 bits and more, and integers for a matrix of classes."""
     taken = [of("metrics", "f1_score", average=how) for how in ("macro", "micro", "weighted")]
