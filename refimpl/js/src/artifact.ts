@@ -3,7 +3,7 @@
 import { concat } from './bytes.js';
 import type { JsonMap } from './canonical/json.js';
 import { type ConfigDocument, readConfig } from './documents/config.js';
-import { type Chunk, type Entry, featuresOf, type PlainEntry, plainOf } from './documents/entries.js';
+import { type Chunk, checkNamedOnce, type Entry, featuresOf, type PlainEntry } from './documents/entries.js';
 import {
   checkMetadata,
   checkUsed,
