@@ -227,6 +227,7 @@ class AsyncSaver:
         place = self._path or str(getattr(self._target, "location", type(self._target).__name__))
         return place if step is None else f"{place}, step {step}"
 
+    @shortage()
     def _snapshot(self, model: Any, where: str) -> Callable[[], Model]:
         """What gives the model as it is now."""
         if not isinstance(model, Model | Moment):
@@ -308,6 +309,7 @@ class _Writing(threading.Thread, Generic[Result]):
             if self._dropped:
                 self.tell()
 
+    @shortage()
     def _made(self) -> Model:
         make, self._make = self._make, None
         assert make is not None  # noqa: S101  it was not canceled

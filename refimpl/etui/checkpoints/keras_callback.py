@@ -190,7 +190,8 @@ class SeriesCheckpoint(FitCallback):
         if self._last == self.step:
             return  # a request came after a save at the same step
         where = f"{self.series.location}, step {self.step}"
-        told: dict[str, Any] = {"counters": {**counters, STEP: self.step}, "user": self._user() if self._user else {}}
+        user = {} if self._user is None else self._user()
+        told: dict[str, Any] = {"counters": {**counters, STEP: self.step}, "user": user}
         if self._saver is None:
             model = live_save.captured(self.model, where, include=self.include, strict=True, report=Report(), **told)
             self.series.save(model, self.step, metrics=_metrics(logs))

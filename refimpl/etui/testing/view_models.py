@@ -50,6 +50,22 @@ def chain(layers: int, width: int = 4) -> Model:
     )
 
 
+def doubled(depth: int, inner: Module | None = None, shape: tuple[int | None, ...] = (None, 4)) -> Module:
+    """A model that calls a model twice, which does the same, and so on: 2^depth calls of the innermost one."""
+    found = inner or Module("m", op="core:relu")
+    for _ in range(depth):
+        source = Module("input", op="core:input", attrs={"shape": list(shape), "dtype": "float32"})
+        reference = OutputRef("input", 0)
+        calls = [
+            Call("input", "input"),
+            Call("a", "m", [reference]),
+            Call("b", "m", [OutputRef("a", 0)]),
+        ]
+        graph = Graph([reference], [OutputRef("b", 0)], calls)
+        found = Module("m", "graph", "core:graph", modules=[source, found], graph=graph)
+    return found
+
+
 def hostile() -> Model:
     """A valid model whose names, attributes and metadata hold markup, marks of direction, and very much text."""
     weights = Weights()

@@ -249,6 +249,38 @@ def test_a_moment_becomes_a_model_in_the_thread_that_writes(told: list[BaseExcep
     assert told == []
 
 
+class NoMemory(Moment):
+    """A moment for which there is no memory, in the call or afterwards."""
+
+    def __init__(self, *, at_once: bool) -> None:
+        self.at_once = at_once
+
+    def changing(self) -> None:
+        """See `Moment`."""
+        if self.at_once:
+            raise MemoryError
+
+    def model(self, held: None) -> etui.Model:  # noqa: ARG002  as `Moment` has it
+        """See `Moment`."""
+        raise MemoryError
+
+
+@pytest.mark.library
+def test_a_moment_without_memory_is_refused_with_a_code() -> None:
+    """Where memory lacks to look at a live model or to describe it, the error has the code that other saves have."""
+    target = Target()
+    target.go()
+    with AsyncSaver(target) as saver:
+        for at_once in (True, False):
+            with pytest.raises(StorageError) as caught:  # noqa: PT012  by which of both calls is the point of the test
+                saver.save(NoMemory(at_once=at_once), 1)
+                assert not at_once
+                saver.wait()
+            assert caught.value.code == "out-of-memory"
+        saver.save(model_of(3), 1)
+    assert target.written == [(1, 3.0)]
+
+
 @pytest.mark.clause("AS-4@5b9d47", "AS-5@a51511")
 def test_a_step_that_cannot_be_written_is_not_there(tmp_path: Path) -> None:
     """A write that fails in the middle leaves the steps of before, and a reader sees no part of it."""
@@ -572,6 +604,39 @@ def test_a_forked_process_has_no_part_in_the_saves_of_its_parent(tmp_path: Path)
     series = Series(tmp_path / "series", create=False)
     assert [step.number for step in series.steps()] == [1, 2]
     series.verify()
+
+
+@pytest.mark.library
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked on POSIX alone")
+def test_a_forked_process_looks_for_cycles_though_its_parent_held_back() -> None:
+    """A process that is forked while a thread of its parent holds the search for cycles back does search for them."""
+    script = (
+        "import gc, os, threading, warnings\n"
+        "from etui.garbage import no_garbage\n"
+        "warnings.simplefilter('ignore', DeprecationWarning)\n"
+        "def forked():\n"
+        "    child = os.fork()\n"
+        "    if not child:\n"
+        "        os._exit(10 + gc.isenabled())\n"
+        "    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])\n"
+        "def beside():\n"
+        "    begun, done = threading.Event(), threading.Event()\n"
+        "    def hold():\n"
+        "        with no_garbage():\n"
+        "            begun.set()\n"
+        "            done.wait()\n"
+        "    thread = threading.Thread(target=hold)\n"
+        "    thread.start()\n"
+        "    begun.wait()\n"
+        "    found = gc.isenabled(), forked()\n"
+        "    done.set()\n"
+        "    thread.join()\n"
+        "    return (*found, gc.isenabled())\n"
+        "print(beside(), forked())\n"
+        "gc.disable()\n"
+        "print(beside(), forked())\n"
+    )
+    assert run(script).splitlines() == ["(False, 11, True) 11", "(False, 10, False) 10"]
 
 
 @pytest.mark.library

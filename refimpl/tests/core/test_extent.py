@@ -19,24 +19,9 @@ from etui.core import extent
 from etui.core.evaluate import evaluate
 from etui.errors import EtuiError
 from etui.model import Model
+from etui.testing.view_models import doubled
 
 DEPTH = 40
-
-
-def doubled(depth: int, inner: Module | None = None) -> Module:
-    """A model that calls a model twice, which does the same, and so on: 2^depth calls of the innermost."""
-    found = inner or Module("m", op="core:relu")
-    for _ in range(depth):
-        source = Module("input", op="core:input", attrs={"shape": [None, 4], "dtype": "float32"})
-        reference = OutputRef("input", 0)
-        calls = [
-            Call("input", "input"),
-            Call("a", "m", [reference]),
-            Call("b", "m", [OutputRef("a", 0)]),
-        ]
-        graph = Graph([reference], [OutputRef("b", 0)], calls)
-        found = Module("m", "graph", "core:graph", modules=[source, found], graph=graph)
-    return found
 
 
 @pytest.mark.library

@@ -71,6 +71,12 @@ def test_a_failed_save_changes_nothing(holds_once: Holds) -> None:
     holds_once("a_failed_save_changes_nothing")
 
 
+@pytest.mark.clause("KL-1", "KL-11")
+def test_numbers_that_a_layer_saves_itself(holds: Holds) -> None:
+    """What a layer's own method saves may be numbers and lists of Python, as the framework takes them."""
+    holds("numbers_that_a_layer_saves_itself")
+
+
 @pytest.mark.clause("KL-13@69ef50", "KL-19@c6a8c0")
 def test_files_of_tf_keras_in_keras(holds: Holds) -> None:
     """Files of tf_keras that Keras 3 refuses load in it with weights, slots and counters."""

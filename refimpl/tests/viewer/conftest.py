@@ -9,12 +9,18 @@ from typing import Any
 import pytest
 
 import etui
+from etui.containers.config import Config, Module
+from etui.model import Model
 from etui.testing import view_models
 from etui.testing.samples import everything
 
 Page = Any
 REPOSITORY = Path(__file__).parents[3]
 TEMPLATE = REPOSITORY / "refimpl" / "etui" / "viewing" / "page.html"
+
+
+GROWING = Module("m", op="core:pad", attrs={"padding": [[0, 1], [0, 1]]})
+"""A layer that gives another shape at each call."""
 
 
 @pytest.fixture
@@ -28,7 +34,7 @@ def new_page(browser: Any) -> Iterator[Callable[..., Page]]:
         context = browser.new_context(**options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(60_000)
         page.on("console", lambda message: _check_message(message, complaints))
         page.on("pageerror", lambda fault: complaints.append(str(fault)))
         page.on("request", lambda request: _check_address(request.url, complaints))
@@ -62,7 +68,7 @@ def until() -> Callable[[Page, str], None]:
     """Waits until an expression holds in a page; the page's policy forbids what playwright has for that."""
 
     def waited(page: Page, expression: str) -> None:
-        for _ in range(300):
+        for _ in range(1200):
             if page.evaluate(expression):
                 return
             page.wait_for_timeout(50)
@@ -82,7 +88,9 @@ def models(folder: Path) -> dict[str, Path]:
     """Packed artifacts by name."""
     made: dict[str, Callable[[], etui.Model]] = {
         "chain": lambda: view_models.chain(5000),
+        "doubled": lambda: Model(config=Config(view_models.doubled(40))),
         "everything": everything,
+        "grown": lambda: Model(config=Config(view_models.doubled(40, GROWING, (None, 4, 4)))),
         "hostile": view_models.hostile,
         "pictures": view_models.pictures,
         "trained": lambda: view_models.trained(0),

@@ -93,3 +93,13 @@ def test_keys_that_objects_have_are_only_names(hostile: Page) -> None:
     page.locator(".details summary:has-text('3 entries')").click()
     page.wait_for_selector(".details .nested .key")
     assert page.locator(".details .nested .key").all_inner_texts() == ["__proto__", "constructor", "toString"]
+
+
+@pytest.mark.parametrize("name", ["doubled", "grown"])
+def test_a_model_of_few_modules_and_very_many_calls_is_drawn(look: Callable[..., Page], name: str) -> None:
+    """A model that calls a model twice, forty times over, is drawn and unfolded at once, whatever the shapes in it."""
+    page = look(name)
+    page.wait_for_selector("[data-node='b']")
+    page.locator("[data-node='a']").focus()
+    page.keyboard.press("Space")
+    page.wait_for_selector("[data-node='a/b']")

@@ -5,7 +5,7 @@
  * is simple; where neither says it, it stays unknown and nothing is shown.
  */
 
-import type { Attrs, Call, Module } from '../../src/index.js';
+import type { Attrs, Graph, Module } from '../../src/index.js';
 import type { Architecture } from './data/architecture.js';
 import { isAttrs, numbersIn, outputsIn, shapeIn } from './data/values.js';
 import { shortOp } from './ops.js';
@@ -14,43 +14,106 @@ export type Shape = readonly (number | null)[];
 type Known = Shape | null;
 
 const DEEPEST = 40;
+/** Calls that are followed, those within a module at each of its calls: n levels of two calls each make 2^n of them. */
+const MOST_CALLS = 100_000;
 
 /** The shapes of the outputs of each call of a module's graph: id of the call -> index -> shape. */
-export function shapesOf(
-  architecture: Architecture,
-  owner: Module,
-  inputs: Known[] = [],
-  depth = 0,
-): Map<string, Known[]> {
-  const shapes = new Map<string, Known[]>();
-  const graph = owner.graph;
-  if (!graph || depth > DEEPEST) return shapes;
-  const modules = new Map(owner.modules.map((module) => [module.name, module]));
-  const uses = new Map<string, number>();
-  for (const call of graph.calls) uses.set(call.module, (uses.get(call.module) ?? 0) + 1);
-  outputsIn(graph.inputs).forEach((input, index) => {
-    if (inputs[index]) shapes.set(input.call, [inputs[index]]);
-  });
-  for (const call of graph.calls) {
-    const module = definitionOf(architecture, modules.get(call.module));
-    if (!module) continue;
-    const sources = outputsIn(call.args);
-    const stated = uses.get(call.module) === 1 ? statedInputs(module, sources.length) : [];
-    sources.forEach((source, index) => {
-      const known = shapes.get(source.call) ?? [];
-      if (stated[index]) known[source.index] = stated[index];
-      shapes.set(source.call, known);
-    });
-    if (!shapes.has(call.id)) {
-      const given = sources.map((source) => shapes.get(source.call)?.[source.index] ?? null);
-      shapes.set(call.id, outputsOf(architecture, module, call, given, depth));
-    }
-  }
-  return shapes;
+export function shapesOf(architecture: Architecture, owner: Module): Map<string, Known[]> {
+  return new Inference(architecture).within(owner, [], 0);
 }
 
-function definitionOf(architecture: Architecture, module: Module | undefined): Module | undefined {
-  return module?.kind === 'shared' && module.target ? architecture.module(module.target) : module;
+class Inference {
+  readonly #architecture: Architecture;
+  /** Outputs of a module that holds others, by the shapes of its inputs. */
+  readonly #found = new Map<Module, Map<string, readonly Known[]>>();
+  #calls = MOST_CALLS;
+
+  constructor(architecture: Architecture) {
+    this.#architecture = architecture;
+  }
+
+  within(owner: Module, inputs: readonly Known[], depth: number): Map<string, Known[]> {
+    const shapes = new Map<string, Known[]>();
+    const graph = owner.graph;
+    if (!graph) return shapes;
+    const modules = new Map(owner.modules.map((module) => [module.name, module]));
+    const uses = new Map<string, number>();
+    for (const call of graph.calls) uses.set(call.module, (uses.get(call.module) ?? 0) + 1);
+    outputsIn(graph.inputs).forEach((input, index) => {
+      if (inputs[index]) shapes.set(input.call, [inputs[index]]);
+    });
+    for (const call of graph.calls) {
+      const module = this.#definition(modules.get(call.module));
+      if (!module) continue;
+      const sources = outputsIn(call.args);
+      const stated = uses.get(call.module) === 1 ? statedInputs(module, sources.length) : [];
+      sources.forEach((source, index) => {
+        const known = shapes.get(source.call) ?? [];
+        if (stated[index]) known[source.index] = stated[index];
+        shapes.set(source.call, known);
+      });
+      if (!shapes.has(call.id)) {
+        const given = sources.map((source) => shapes.get(source.call)?.[source.index] ?? null);
+        shapes.set(call.id, this.#outputs(module, given, depth));
+      }
+    }
+    return shapes;
+  }
+
+  #definition(module: Module | undefined): Module | undefined {
+    return module?.kind === 'shared' && module.target ? this.#architecture.module(module.target) : module;
+  }
+
+  #outputs(module: Module, inputs: readonly Known[], depth: number): Known[] {
+    if (depth > DEEPEST || --this.#calls < 0) return [];
+    const name = shortOp(module.op).toLowerCase().replaceAll('_', '');
+    if (module.graph || name === 'sequential') return this.#holder(module, inputs, depth);
+    if (name === 'bidirectional') return [this.#bidirectional(module, inputs[0] ?? null)];
+    if (name === 'timedistributed') return [this.#timeDistributed(module, inputs[0] ?? null, depth)];
+    const rule = RULES.find(([pattern]) => pattern.test(name))?.[1];
+    return [rule ? rule(inputs, module.attrs, name) : null];
+  }
+
+  /** The outputs of a graph or chain, which are found once for the same inputs. */
+  #holder(module: Module, inputs: readonly Known[], depth: number): Known[] {
+    const key = JSON.stringify(inputs);
+    const known = this.#found.get(module) ?? new Map<string, readonly Known[]>();
+    this.#found.set(module, known);
+    const outputs =
+      known.get(key) ??
+      (module.graph ? this.#graph(module, module.graph, inputs, depth) : this.#chain(module, inputs, depth));
+    known.set(key, outputs);
+    return [...outputs];
+  }
+
+  #graph(module: Module, graph: Graph, inputs: readonly Known[], depth: number): Known[] {
+    const inner = this.within(module, inputs, depth + 1);
+    return outputsIn(graph.outputs).map((output) => inner.get(output.call)?.[output.index] ?? null);
+  }
+
+  #chain(module: Module, inputs: readonly Known[], depth: number): readonly Known[] {
+    let shapes: readonly Known[] = inputs;
+    for (const child of module.modules) {
+      const inside = this.#definition(child);
+      shapes = inside ? this.#outputs(inside, shapes, depth + 1) : [null];
+    }
+    return shapes;
+  }
+
+  #bidirectional(module: Module, input: Known): Known {
+    const child = this.#definition(module.modules[0]);
+    const one = child ? recurrent([input], child.attrs) : null;
+    const merge = module.attrs.merge_mode ?? module.attrs.merge ?? 'concat';
+    if (!one || merge === null || merge === 'none') return null;
+    return merge === 'concat' ? [...one.slice(0, -1), times(one.at(-1)!, 2)] : one;
+  }
+
+  #timeDistributed(module: Module, input: Known, depth: number): Known {
+    const child = this.#definition(module.modules[0]);
+    if (!child || !input || input.length < 2) return null;
+    const step = this.#outputs(child, [[input[0]!, ...input.slice(2)]], depth + 1)[0];
+    return step ? [step[0]!, input[1]!, ...step.slice(1)] : null;
+  }
 }
 
 /** The shapes of the inputs that a module was built with. */
@@ -63,42 +126,7 @@ function statedInputs(module: Module, count: number): Known[] {
   return [];
 }
 
-function outputsOf(architecture: Architecture, module: Module, call: Call, inputs: Known[], depth: number): Known[] {
-  if (module.graph) {
-    const inner = shapesOf(architecture, module, inputs, depth + 1);
-    return outputsIn(module.graph.outputs).map((output) => inner.get(output.call)?.[output.index] ?? null);
-  }
-  const name = shortOp(module.op).toLowerCase().replaceAll('_', '');
-  if (name === 'sequential') {
-    return module.modules.reduce<Known[]>((shapes, child) => {
-      const inside = definitionOf(architecture, child);
-      return inside
-        ? outputsOf(architecture, inside, { ...call, args: [], kwargs: call.kwargs }, shapes, depth + 1)
-        : [null];
-    }, inputs);
-  }
-  if (name === 'bidirectional') return [bidirectional(architecture, module, inputs[0] ?? null)];
-  if (name === 'timedistributed') return [timeDistributed(architecture, module, call, inputs[0] ?? null, depth)];
-  const rule = RULES.find(([pattern]) => pattern.test(name))?.[1];
-  return [rule ? rule(inputs, module.attrs, name) : null];
-}
-
-function bidirectional(architecture: Architecture, module: Module, input: Known): Known {
-  const child = definitionOf(architecture, module.modules[0]);
-  const one = child ? recurrent([input], child.attrs) : null;
-  const merge = module.attrs.merge_mode ?? module.attrs.merge ?? 'concat';
-  if (!one || merge === null || merge === 'none') return null;
-  return merge === 'concat' ? [...one.slice(0, -1), times(one.at(-1)!, 2)] : one;
-}
-
-function timeDistributed(architecture: Architecture, module: Module, call: Call, input: Known, depth: number): Known {
-  const child = definitionOf(architecture, module.modules[0]);
-  if (!child || !input || input.length < 2) return null;
-  const step = outputsOf(architecture, child, call, [[input[0]!, ...input.slice(2)]], depth + 1)[0];
-  return step ? [step[0]!, input[1]!, ...step.slice(1)] : null;
-}
-
-type Rule = (inputs: Known[], attrs: Attrs, name: string) => Known;
+type Rule = (inputs: readonly Known[], attrs: Attrs, name: string) => Known;
 
 const RULES: readonly [RegExp, Rule][] = [
   [
@@ -154,7 +182,7 @@ function joined(batch: number | null, spatial: Shape, channels: number | null, a
   return first(attrs) ? [batch, channels, ...spatial] : [batch, ...spatial, channels];
 }
 
-function convolution([x]: Known[], attrs: Attrs, name: string): Known {
+function convolution([x]: readonly Known[], attrs: Attrs, name: string): Known {
   if (!x || x.length < 3) return null;
   const { batch, spatial, channels } = split(x, attrs);
   const rank = spatial.length;
@@ -179,7 +207,7 @@ function convolution([x]: Known[], attrs: Attrs, name: string): Known {
   return typeof filters === 'number' || filters === null ? joined(batch, sizes, filters, attrs) : null;
 }
 
-function globalPool([x]: Known[], attrs: Attrs): Known {
+function globalPool([x]: readonly Known[], attrs: Attrs): Known {
   if (!x || x.length < 3) return null;
   const { batch, spatial, channels } = split(x, attrs);
   return attrs.keepdims === true
@@ -192,12 +220,12 @@ function globalPool([x]: Known[], attrs: Attrs): Known {
     : [batch, channels];
 }
 
-function recurrent([x]: Known[], attrs: Attrs): Known {
+function recurrent([x]: readonly Known[], attrs: Attrs): Known {
   if (x?.length !== 3 || typeof attrs.units !== 'number' || attrs.return_state === true) return null;
   return attrs.return_sequences === true ? [x[0]!, x[1]!, attrs.units] : [x[0]!, attrs.units];
 }
 
-function reshape([x]: Known[], attrs: Attrs): Known {
+function reshape([x]: readonly Known[], attrs: Attrs): Known {
   const target = attrs.target_shape ?? attrs.shape;
   if (!x || !Array.isArray(target) || !target.every((size) => typeof size === 'number')) return null;
   const sizes = Array.from(target as number[]);
@@ -207,7 +235,7 @@ function reshape([x]: Known[], attrs: Attrs): Known {
   return [x[0] ?? null, ...sizes.map((size) => (size === -1 ? open : size))];
 }
 
-function permute([x]: Known[], attrs: Attrs): Known {
+function permute([x]: readonly Known[], attrs: Attrs): Known {
   const keras = attrs.dims;
   const axes = Array.isArray(keras) ? [0, ...Array.from(keras)] : attrs.axes;
   if (!x || !Array.isArray(axes) || axes.length !== x.length) return null;
@@ -219,7 +247,7 @@ function repeat(x: Known, count: unknown): Known {
 }
 
 /** Sizes that grow or shrink at both ends of each spatial axis. */
-function padded([x]: Known[], amount: unknown, attrs: Attrs, sign: 1 | -1): Known {
+function padded([x]: readonly Known[], amount: unknown, attrs: Attrs, sign: 1 | -1): Known {
   if (!x || x.length < 3 || !Array.isArray(amount)) return null;
   const pairs = Array.from(amount, (pair) => numbersIn(pair, 2));
   if (attrs.data_format === undefined) {
@@ -240,7 +268,7 @@ function grown(size: number | null, pair: number[] | null, sign: 1 | -1): number
   return size === null || pair === null ? null : size + sign * (pair[0]! + pair[1]!);
 }
 
-function upsampling([x]: Known[], attrs: Attrs): Known {
+function upsampling([x]: readonly Known[], attrs: Attrs): Known {
   if (!x || x.length < 3) return null;
   const { batch, spatial, channels } = split(x, attrs);
   const factor = numbersIn(attrs.size, spatial.length);
@@ -254,7 +282,7 @@ function upsampling([x]: Known[], attrs: Attrs): Known {
     : null;
 }
 
-function concatenation(inputs: Known[], attrs: Attrs): Known {
+function concatenation(inputs: readonly Known[], attrs: Attrs): Known {
   const head = inputs[0];
   const axis = attrs.axis ?? -1;
   if (!head || typeof axis !== 'number' || inputs.some((input) => input?.length !== head.length)) return null;
@@ -266,7 +294,7 @@ function concatenation(inputs: Known[], attrs: Attrs): Known {
   return head.map((size, index) => (index === at ? sum : size));
 }
 
-function broadcast(inputs: Known[]): Known {
+function broadcast(inputs: readonly Known[]): Known {
   if (inputs.length === 0 || inputs.some((input) => !input)) return null;
   const rank = Math.max(...inputs.map((input) => input!.length));
   return Array.from({ length: rank }, (_, axis) => {
@@ -275,7 +303,7 @@ function broadcast(inputs: Known[]): Known {
   });
 }
 
-function attention([query]: Known[], attrs: Attrs): Known {
+function attention([query]: readonly Known[], attrs: Attrs): Known {
   const asked = attrs.output_shape ?? attrs.output_dim;
   return asked === undefined || asked === null ? (query ?? null) : null;
 }

@@ -188,11 +188,18 @@ def trained(model: Any) -> list[bytes]:
     return values(model) + optimizer_values(model)
 
 
+class Notes(dict[str, str]):
+    """Gives values of the caller's, and is empty itself."""
+
+    def __call__(self) -> dict[str, str]:
+        return {"note": "mine"}
+
+
 @everywhere
 def a_series_beside_the_training(place: Path) -> None:
     model = compiled(dense_model(dropout=0.3 if KERAS3 else 0.0), run_eagerly=False)
     before = etui.keras.ModelCheckpoint(place / "b-{epoch}-{batch}.etui", save_freq=1)
-    checkpoint = etui.keras.SeriesCheckpoint(place / "series", save_freq=1, user=lambda: {"note": "mine"})
+    checkpoint = etui.keras.SeriesCheckpoint(place / "series", save_freq=1, user=Notes())
     history = fit(model, [before, checkpoint], epochs=3)
     series = checkpoint.series
     # Saved behind its back, each step is what was saved while the training waited.

@@ -218,6 +218,46 @@ def a_failed_save_changes_nothing(place: Path) -> None:
 
 
 @everywhere
+def numbers_that_a_layer_saves_itself(place: Path) -> None:
+    class Counting(k.layers.Layer):
+        """A layer that saves numbers of Python beside its variable."""
+
+        def build(self, input_shape: Any) -> None:
+            self.kernel = self.add_weight(shape=(4,), initializer="ones", name="kernel")
+            self.count, self.bounds = 0, [0.0, 0.0]
+            super().build(input_shape)
+
+        def call(self, x: Any) -> Any:
+            return x * self.kernel
+
+        def save_own_variables(self, store: Any) -> None:
+            store["0"] = array(self.kernel)
+            store["count"], store["bounds"], store["half"] = self.count, self.bounds, 0.5
+
+        def load_own_variables(self, store: Any) -> None:
+            self.kernel.assign(np.asarray(store["0"]))
+            self.count = int(np.asarray(store["count"]))
+            self.bounds = [float(one) for one in np.asarray(store["bounds"])]
+
+    inputs = k.Input((4,))
+    model = k.Model(inputs, Counting(name="counting")(inputs))
+    counting = model.get_layer("counting")
+    counting.count, counting.bounds = 7, [1.0, 2.5]
+    etui.keras.save(model, place / "model.etui")
+    model.save(place / "model.keras")
+    etui.convert(place / "model.keras", place / "converted.etui")
+    stored = []
+    for name in ("model.etui", "converted.etui"):
+        with etui.open(place / name) as opened:
+            variables = opened.weights.variables.items()
+            stored.append({path: (one.tensor.dtype, one.tensor.numpy().tobytes()) for path, one in variables})
+    assert stored[0] == stored[1]
+    assert {dtype for dtype, _ in stored[0].values()} == {"float32", "int64", "float64"}
+    loaded = etui.keras.load(place / "model.etui", {"Counting": Counting}).get_layer("counting")
+    assert (loaded.count, list(loaded.bounds)) == (7, [1.0, 2.5])
+
+
+@everywhere
 def files_of_tf_keras_in_keras(place: Path) -> None:
     if not KERAS3 or k.backend.backend() != "tensorflow":
         return  # both frameworks are in one process here

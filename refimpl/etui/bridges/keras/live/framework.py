@@ -98,7 +98,8 @@ class Framework(ABC):
             thing.save_own_variables(found)
         except AttributeError:
             return {}
-        return found
+        # Both frameworks save numbers and lists of Python, too, as NumPy has them.
+        return {key: value if hasattr(value, "dtype") else np.asarray(value) for key, value in found.items()}
 
     @abstractmethod
     def loads_itself(self, thing: Any) -> bool:
