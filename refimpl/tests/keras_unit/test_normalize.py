@@ -165,6 +165,45 @@ def test_outputs_are_compiled_by_their_new_names(kit: Any) -> None:
     assert graph["layers"][1]["inbound_nodes"][0]["args"][0]["config"]["keras_history"] == ["i_n", 0, 0]
 
 
+@pytest.mark.clause("KN-24")
+def test_keys_of_outputs_stay(kit: Any) -> None:
+    """Losses by the keys of a map of outputs keep them, whatever the layers are called."""
+    head = placed(kit.layer("Dense", "a/b", units=1), [["in", 0, 0, {}]])
+    tree = old_graph([placed(old_input("in", 4)), head], {"in": ["in", 0, 0]}, {"a/b": ["a/b", 0, 0]})
+    compiled: Json = {"loss": {"a/b": "mse"}, "metrics": None, "loss_weights": {"a/b": 2.0}, "optimizer": None}
+    found, _ = translated(kit.model(tree | {"compile_config": compiled}, version=OLD), "keras")
+    assert found.training is not None
+    assert found.training.loss.keys() == found.training.loss_weights.keys() == {"a/b"}
+    assert Writing(found).config()["config"]["output_layers"] == {"a/b": ["a_b", 0, 0]}
+
+
+@pytest.mark.clause("KN-24")
+def test_a_shared_layer_has_one_new_name(kit: Any) -> None:
+    """A layer that two models list gets a name that is free in both, and the losses follow it."""
+
+    def shared() -> Json:
+        return kit.layer("Dense", "a/b", units=4) | {"shared_object_id": 7}
+
+    inner = old_graph([placed(old_input("x", 4)), placed(shared(), [["x", 0, 0, {}]])], [["x", 0, 0]], [["a/b", 0, 0]])
+    inner = placed(inner | {"config": inner["config"] | {"name": "inner"}}, [["in", 0, 0, {}]])
+    layers = [
+        placed(old_input("in", 4)),
+        inner,
+        placed(shared(), [["inner", 1, 0, {}]]),
+        placed(kit.layer("Dense", "a_b", units=4), [["in", 0, 0, {}]]),
+    ]
+    tree = old_graph(layers, [["in", 0, 0]], [["a/b", 0, 0], ["a_b", 0, 0]])
+    compiled: Json = {"loss": {"a/b": "mse", "a_b": "mae"}, "metrics": None, "optimizer": None}
+    found, report = translated(kit.model(tree | {"compile_config": compiled}, version=OLD), "keras")
+    assert config_of(found).find("a%2Fb").target == "inner/a%2Fb"
+    written = Writing(found).config()["config"]
+    assert [layer["config"]["name"] for layer in written["layers"]] == ["in", "inner", "a_b_1", "a_b"]
+    assert written["layers"][1]["config"]["layers"][1]["config"]["name"] == "a_b_1"
+    assert found.training is not None
+    assert list(found.training.loss) == ["a_b_1", "a_b"]
+    assert sum("takes no /" in str(entry.detail) for entry in report.entries) == 1
+
+
 @pytest.mark.clause("KN-5@5f0c00")
 def test_boundaries_that_were_found_have_no_number_of_them_in_keras_2(kit: Any) -> None:
     """Keras 3 keeps how many bins a Discretization looked for beside the ones it found; Keras 2 takes either."""

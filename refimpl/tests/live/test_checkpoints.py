@@ -102,6 +102,12 @@ def test_values_of_the_caller_are_copied(holds_once: Holds) -> None:
 
 
 @pytest.mark.clause("AS-1@b18083", "AS-4@5b9d47")
+def test_merged_adapters_are_not_copied(holds: Holds) -> None:
+    """A moment of a model with low-rank adapters holds no copy of what the framework merges them into."""
+    holds("merged_adapters_are_not_copied")
+
+
+@pytest.mark.clause("AS-1@b18083", "AS-4@5b9d47")
 def test_every_save_is_that_of_a_moment(holds: Holds) -> None:
     """Whatever a scenario saves has the same identity when half of it is done after the model has become another."""
     holds("every_save_is_that_of_a_moment")

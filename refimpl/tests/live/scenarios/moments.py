@@ -136,6 +136,27 @@ def values_of_the_caller_are_copied(place: Path) -> None:
 
 
 @everywhere
+def merged_adapters_are_not_copied(place: Path) -> None:
+    if not KERAS3:
+        return  # tf_keras has no adapters
+    inputs = k.Input((4,))
+    model = k.Model(inputs, k.layers.Dense(2, name="head")(k.layers.Dense(4096, name="wide")(inputs)))
+    model.get_layer("wide").enable_lora(2)
+    step(compiled(model))
+    captured, moments, snapshots = Snapshots(), Moments("everything"), Snapshots()
+    captured.take(etui.keras.capture(model))
+    moments.of(model, "", {}, {})
+    expected = _save(model, place / "foreground.etui")
+    moment = moments.of(model, "", {}, {})
+    assert isinstance(moment, Moment)
+    held = snapshots.take(moment.changing())
+    # Scalars of the optimizer apart, it is as much as of a model that was described at once.
+    assert snapshots.nbytes - captured.nbytes < array(model.get_layer("wide").bias).nbytes
+    with spoiled(moment):
+        assert etui.save(moment.model(held), place / "later.etui") == expected
+
+
+@everywhere
 def the_walk_is_that_of_the_framework(place: Path) -> None:
     if not KERAS3:
         return  # whose own walk it is

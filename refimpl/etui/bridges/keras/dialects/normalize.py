@@ -11,10 +11,11 @@ from typing import Any
 
 from etui.bridges.keras.content import Dialect
 from etui.bridges.keras.dialects.graph import GraphTranslation
-from etui.bridges.keras.dialects.layer_names import rename_for_keras_3, renamed_outputs
+from etui.bridges.keras.dialects.layer_names import rename_for_keras_3
 from etui.bridges.keras.dialects.modules import Modules
 from etui.bridges.keras.dialects.ops import is_function
 from etui.bridges.keras.dialects.optimizers import Optimizers
+from etui.bridges.keras.dialects.outputs import by_output, outputs_of
 from etui.bridges.keras.dialects.same import is_among
 from etui.bridges.keras.dialects.values import TITLES, Values
 from etui.bridges.keras.layout import places
@@ -57,14 +58,14 @@ def to_dialect(model: Model, dialect: Dialect, report: Report, *, holds: frozens
     values = Values(dialect, report)
     weights = Weights() if model.weights is None else model.weights
     config = Config(_Tree(Modules(values, weights)).module(model.config.model, "")[0], dict(model.config.extra))
-    renamed: dict[str, str] = {}
     if dialect == "tf_keras":
         keep(config.model, "dialect", dialect)
     else:
-        renamed = rename_for_keras_3(config.model, report)
+        rename_for_keras_3(config, report)
     translated = replace(model, config=config, native=dict(model.native))
     if model.training is not None and "training" in holds:
-        translated.training = _training(model.training, values, renamed)
+        compiled = by_output(model.training, outputs_of(model.config), outputs_of(config), dialect)
+        translated.training = _training(model.training, compiled, values)
     if model.optimizer is not None and "optimizer" in holds:
         optimizers = Optimizers(values, weights, slotless_paths(places(model.config)))
         found = {key: optimizers.translate(item, key) for key, item in model.optimizer.optimizers.items()}
@@ -113,14 +114,14 @@ def _specs(module: Module) -> dict[str, str | None]:
     return found
 
 
-def _training(training: Training, values: Values, renamed: dict[str, str]) -> Training:
-    """What the model was compiled with; its outputs may have other names now."""
+def _training(training: Training, compiled: dict[str, Any], values: Values) -> Training:
+    """What the model was compiled with, of which the fields by output are in the target's form."""
     found = replace(
         training, options=_OPTIONS | training.options if values.target == "keras" else dict(training.options)
     )
     for name, package in _NAMED.items():
-        setattr(found, name, values.named(renamed_outputs(getattr(training, name), renamed), package, "training", name))
-    found.loss_weights = renamed_outputs(training.loss_weights, renamed)
+        setattr(found, name, values.named(compiled[name], package, "training", name))
+    found.loss_weights = compiled["loss_weights"]
     rest = {key: value for key, value in training.residue.items() if key != "keras"}
     kept: dict[str, Any] = {}
     facts = training.residue.get("keras", {})

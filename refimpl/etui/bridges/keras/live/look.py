@@ -122,11 +122,25 @@ class Look:
     def changing(self) -> dict[int, Tensor]:
         """The elements of all that `tensor` and `datasets` give, by the ids of what has them."""
         found: dict[int, Tensor] = {}
+        merged = self._merged()
         for variable in self._variables():
             if id(variable) not in found:
-                live = self.framework.is_variable(variable)
-                found[id(variable)] = self.tensor(variable) if live else Tensor.of(self.framework.numpy(variable))
+                live, constant = self.framework.is_variable(variable), id(variable) in merged
+                found[id(variable)] = self.tensor(variable) if live else self._computed(variable, constant=constant)
         return found
+
+    def _merged(self) -> frozenset[int]:
+        """Ids of the arrays into which the framework merged low-rank adapters for this look: nobody else has them."""
+        merging = (one for one in self.tree.held if self.facts_of(one.group).adapted)
+        own = (one for one in merging if one.thing.save_own_variables.__module__.startswith(f"{self.framework.name}."))
+        return frozenset(id(value) for one in own for value in one.variables.values())
+
+    def _computed(self, value: Any, *, constant: bool) -> Tensor:
+        array = self.framework.numpy(value)
+        name = self.framework.dtype(value)
+        if not constant or dtypes.by_name(name, "").safetensors is None:
+            return Tensor.of(array)
+        return Tensor.lazy(name, array.shape, lambda: array, view=lambda: array, constant=True)
 
     def with_copies(self, held: Mapping[int, Tensor]) -> Look:
         """The same, with copies of the elements in the place of what `changing` gave."""
