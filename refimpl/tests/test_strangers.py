@@ -43,6 +43,7 @@ FILES = {
     "model.tflite": (b"\x1c\0\0\0TFL3\x14\0", "TensorFlow Lite", "made of"),
     "weights.npz": (_npz(), "arrays of NumPy", "safetensors"),
     "weights.npy": (_npy(), "arrays of NumPy", "safetensors"),
+    "model.pt": (pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2), "PyTorch before 1.6", "torch.save"),
     "model.pkl": (pickle.dumps({"a": 1}), "a pickle of Python", "runs code"),
     "model.onnx": (b"\x08\x08\x12\x07pytorch\x1a\x01a", "an ONNX model", "program"),
     "unnamed.onnx": (b"\x08\x0a\x3a\x05abcde", "an ONNX model", "program"),
@@ -64,7 +65,17 @@ def test_a_file_is_told_for_what_it_is(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"\x08", b"\x08\x08", b"\x0a\xff\xff", b"\x0a\x03\x0a\x01a", b"\x80\x01", b"PK\x03\x04", b"words"]
+    "data",
+    [
+        b"\x08",
+        b"\x08\x08",
+        b"\x0a\xff\xff",
+        b"\x0a\x03\x0a\x01a",
+        b"\x80\x01",
+        b"\x80\x02\0\0",
+        b"PK\x03\x04",
+        b"words",
+    ],
 )
 def test_other_beginnings_are_shown_as_they_are(tmp_path: Path, data: bytes) -> None:
     """A head that ends too early or is of nothing known is shown by its bytes."""

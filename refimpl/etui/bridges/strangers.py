@@ -14,6 +14,8 @@ _HEAD = 256
 _POINTER = b"version https://git-lfs.github.com/"
 _PAGES = (b"<!doctype html", b"<html")
 _PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf")
+# The number with which a file of PyTorch begins as a pickle.
+_TORCH = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
 _ZIP, _ZIP_NAME = b"PK\x03\x04", 30
 # Protobuf's keys of the first fields: a varint that is field 1, and texts or messages that are fields 1, 2, 7.
 _NUMBER, _FIRST, _SECOND, _SEVENTH = 0x08, 0x0A, 0x12, 0x3A
@@ -80,7 +82,8 @@ def _width(head: bytes, at: int) -> int:
 
 
 def _is_pickle(head: bytes) -> bool:
-    return head[0] == _LONG and head[1] in _PICKLES
+    # An operation follows the version; the length of a safetensors header, which may begin alike, has a zero there.
+    return head[0] == _LONG and head[1] in _PICKLES and head[2] != 0
 
 
 def _is_arrays(head: bytes) -> bool:
@@ -115,6 +118,13 @@ _KINDS: tuple[tuple[Callable[[bytes], bool], Stranger], ...] = (
         Stranger("a model of TensorFlow Lite", "It is made for devices: convert the model that it was made of."),
     ),
     (_sure(_is_arrays), Stranger("arrays of NumPy", "Write them with safetensors, which Etui reads.")),
+    (
+        lambda head: head.startswith(_TORCH),
+        Stranger(
+            "a file of PyTorch before 1.6",
+            "Load it with `torch.load(..., weights_only=True)`, and save it again with `torch.save`.",
+        ),
+    ),
     (
         _sure(_is_pickle),
         Stranger(

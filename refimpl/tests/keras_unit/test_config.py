@@ -323,6 +323,31 @@ def test_a_model_of_two_models_is_defined_once(kit: Any, nested_first: bool) -> 
 
 
 @pytest.mark.clause("K-64@2e8b7d")
+def test_a_layer_that_a_wrapper_has_as_well_is_defined_once(kit: Any) -> None:
+    """Keras gives ids to the objects in a layer where a wrapper has it, and none to them where it stands alone."""
+    t = kit.tensor
+    zeros: dict[str, Json] = {
+        "module": "keras.initializers",
+        "class_name": "Zeros",
+        "config": {},
+        "registered_name": None,
+    }
+
+    def dense(**more: Json) -> Json:
+        return kit.layer("Dense", "d", units=4, bias_initializer=zeros | more) | {"shared_object_id": 1}
+
+    layers = [
+        kit.called(kit.input("x", 4)),
+        kit.called(dense(), [t("x")]),
+        kit.called(kit.layer("TimeDistributed", "w", layer=dense(shared_object_id=2)), [t("d")]),
+    ]
+    arrays = {f"layers/dense/vars/{at}": np.ones(shape, "float32") for at, shape in enumerate([(4, 4), (4,)])}
+    model = kit.round_trip(kit.functional(layers, ["x", 0, 0], ["w", 0, 0]), arrays)
+    assert (model.config.find("w/layer").kind, model.config.find("w/layer").target) == ("shared", "d")
+    assert set(model.weights.variables) == {"d/kernel", "d/bias"}
+
+
+@pytest.mark.clause("K-64@2e8b7d")
 def test_an_id_that_two_layers_may_have_links_none(kit: Any) -> None:
     """Where two layers without ids are like one with an id, none of them is taken for it."""
     t = kit.tensor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from etui.bridges.keras import v3
 from etui.bridges.keras.content import Dialect
 from etui.bridges.keras.core.optimizer_lift import lift_optimizer
 from etui.bridges.keras.dialects.normalize import dialect_of, to_dialect
-from etui.canonical.values import ObjectValue
-from etui.containers.config import Config, Module
+from etui.canonical.values import ObjectValue, OutputRef
+from etui.containers.config import Call, Config, Graph, Module
 from etui.containers.optimizer import Group, Optimizer, OptimizerState
 from etui.containers.tensors import Tensor
 from etui.containers.training import Training
@@ -351,6 +352,90 @@ def test_losses_and_metrics_have_the_names_of_keras_3() -> None:
     assert made.options == {"run_eagerly": False, "steps_per_execution": 1, "jit_compile": False}
     assert report.lost == []
     assert training.loss["a"] is auto
+
+
+def heads(training: Training, *, dialect: str = "tf_keras", outputs: Any = None) -> Model:
+    """A Functional model of two outputs, which are layers called `one` and `two` unless others are given."""
+    made = model(training=training, dialect=dialect)
+    root = present(made.config).model
+    root.op = "keras:Functional"
+    root.modules += [Module(name, "layer", "keras:Flatten", {"dtype": "float32"}) for name in ("one", "two")]
+    names = [module.name for module in root.modules]
+    calls = [Call(name, name, [OutputRef(before, 0)] if before else []) for before, name in pairwise(["", *names])]
+    ends = outputs or [OutputRef("one", 0), OutputRef("two", 0)]
+    root.graph = Graph([OutputRef("i", 0)], ends, calls)
+    return made
+
+
+BY_OUTPUT: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"metrics": ["mae"]}, {"metrics": [["mae"], ["mae"]]}),
+    ({"metrics": "mae"}, {"metrics": [["mae"], ["mae"]]}),
+    ({"metrics": [None, "mae"]}, {"metrics": [["mae"], ["mae"]]}),
+    ({"weighted_metrics": [["mae"], [None]]}, {"weighted_metrics": [["mae"], []]}),
+    ({"metrics": {"one": ["mae", None], "two": "mse"}}, {"metrics": {"one": ["mae"], "two": "mse"}}),
+    ({"loss": {"two": "mse"}}, {"loss": {"one": None, "two": "mse"}}),
+    (
+        {"loss": {"one": "mse", "two": "mae"}, "loss_weights": {"two": 2.0}},
+        {"loss": {"one": "mse", "two": "mae"}, "loss_weights": {"one": 1.0, "two": 2.0}},
+    ),
+    (
+        {"loss": "mse", "loss_weights": [1.0, 2.0]},
+        {"loss": {"one": "mse", "two": "mse"}, "loss_weights": {"one": 1.0, "two": 2.0}},
+    ),
+    (
+        {"loss": ["mse", "mae"], "loss_weights": {"two": 2.0}},
+        {"loss": ["mse", "mae"], "loss_weights": [1.0, 2.0]},
+    ),
+    ({"loss": "mse", "metrics": []}, {"loss": "mse", "metrics": []}),
+    ({"loss": {"other": "mse"}}, {"loss": {"other": "mse"}}),
+]
+
+
+@pytest.mark.clause("KN-1")
+@pytest.mark.parametrize(("given", "expected"), BY_OUTPUT)
+def test_each_output_is_trained_as_in_keras_2(given: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Flat metrics are of every output, and an output that a map leaves out has no loss and the weight 1."""
+    made = present(to_dialect(heads(Training(**given)), "keras", Report()).training)
+    assert {key: getattr(made, key) for key in expected} == expected
+
+
+@pytest.mark.clause("KN-1")
+def test_outputs_of_one_layer_are_trained_in_their_order() -> None:
+    """Keras 2 numbers the outputs of one layer, and Keras 3 does not: they are told apart by their places."""
+    training = Training({"one_1": "mse", "one": "mae"}, {"one_1": 2.0}, {"one_1": ["mae"]})
+    found = heads(training, outputs=[OutputRef("one", 0), OutputRef("one", 1)])
+    made = present(to_dialect(found, "keras", Report()).training)
+    assert (made.loss, made.loss_weights, made.metrics) == (["mae", "mse"], [1.0, 2.0], [None, ["mae"]])
+
+
+@pytest.mark.clause("KN-1")
+def test_metrics_of_a_map_of_outputs_are_by_its_keys() -> None:
+    """Flat metrics of a model whose outputs are a map are those of each key, and its losses stay as they are."""
+    ends = {"b": OutputRef("one", 0), "a": OutputRef("two", 0)}
+    training = Training({"b": "mse"}, {"b": 2.0}, ["mae"])
+    made = present(to_dialect(heads(training, outputs=ends), "keras", Report()).training)
+    assert (made.loss, made.loss_weights) == ({"b": "mse"}, {"b": 2.0})
+    assert made.metrics == {"a": ["mae"], "b": ["mae"]}
+
+
+@pytest.mark.clause("KN-1")
+def test_each_output_has_its_own_metrics_in_keras_2() -> None:
+    """A list of Keras 3 with one metric for each output becomes a list of lists, for Keras 2 gives each a flat one."""
+    found = heads(Training(metrics=["mae", None], weighted_metrics=[["mae"], None]), dialect="keras")
+    made = present(to_dialect(found, "tf_keras", Report()).training)
+    assert (made.metrics, made.weighted_metrics) == ([["mae"], []], [["mae"], None])
+
+
+@pytest.mark.clause("KN-1")
+def test_what_only_code_tells_of_outputs_stays() -> None:
+    """Losses by output of a model whose outputs are nested deeper, or in code alone, are as they were."""
+    training = Training({"one": "mse"}, metrics=["mae"])
+    for outputs in ([[OutputRef("one", 0)], OutputRef("two", 0)], {"a": [OutputRef("one", 0)]}, None):
+        found = heads(training, outputs=outputs)
+        if outputs is None:
+            present(found.config).model.graph = None
+        made = present(to_dialect(found, "keras", Report()).training)
+        assert (made.loss, made.metrics) == ({"one": "mse"}, ["mae"])
 
 
 @pytest.mark.clause("KN-6@68dae3")

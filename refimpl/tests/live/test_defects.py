@@ -77,6 +77,12 @@ def test_numbers_that_a_layer_saves_itself(holds: Holds) -> None:
     holds("numbers_that_a_layer_saves_itself")
 
 
+@pytest.mark.clause("KL-21")
+def test_functions_of_the_framework(holds_once: Holds) -> None:
+    """A loss or metric that is a function of the framework's own needs no one to register it."""
+    holds_once("functions_of_the_framework")
+
+
 @pytest.mark.clause("KL-13@69ef50", "KL-19@c6a8c0")
 def test_files_of_tf_keras_in_keras(holds: Holds) -> None:
     """Files of tf_keras that Keras 3 refuses load in it with weights, slots and counters."""

@@ -23,7 +23,7 @@ from etui.bridges.keras.modules import (
 )
 from etui.bridges.keras.patches import Json, patched, reordered, same, with_config
 from etui.bridges.keras.values import ValueWriter
-from etui.canonical.values import OutputRef
+from etui.canonical.values import ModuleRef, OutputRef
 from etui.containers.config import Call, Graph, Module
 from etui.errors import error, shown
 
@@ -69,7 +69,8 @@ class ConfigWriter:
     def _config(self, module: Module, path: str, where: str) -> dict[str, Json]:
         facts = residue(module)
         named = {} if "name" in module.attrs or "unnamed" in facts else {"name": keras_name(module)}
-        attributes = {key: self.values.json(value, where) for key, value in module.attrs.items()}
+        values = replace(self.values, module=lambda found: self._held(module, found))
+        attributes = {key: values.json(value, where) for key, value in module.attrs.items()}
         config: dict[str, Json] = named | reordered(attributes, facts.get("order", []))
         if is_sequential(module):
             if module.graph is not None and module.graph != chain(module):
@@ -93,6 +94,13 @@ class ConfigWriter:
         node = self.node(child, join(path, child.name))
         ids = residue(module).get("ids", {}).get(child.name)
         return node if ids is None else with_ids(node, ids)
+
+    def _held(self, module: Module, found: ModuleRef) -> dict[str, Json]:
+        """The node of a module to which an attribute refers, which may be a child."""
+        held = self.find(found.path)
+        if any(child is held for child in module.modules):
+            return self._child(module, held, found.path.rpartition("/")[0])
+        return self.node(held, found.path)
 
     def _ends(self, module: Module, graph: Graph) -> dict[str, Json]:
         places = self._places(module, graph, end=True)

@@ -257,6 +257,18 @@ def numbers_that_a_layer_saves_itself(place: Path) -> None:
     assert (loaded.count, list(loaded.bounds)) == (7, [1.0, 2.5])
 
 
+@once
+def functions_of_the_framework(place: Path) -> None:
+    model = compiled(dense_model(), loss=k.losses.mean_squared_error, metrics=[k.metrics.mean_absolute_error])
+    step(model)
+    etui.keras.save(model, place / "model.etui")
+    assert_same_future(model, etui.keras.load(place / "model.etui"))
+    model.save(place / "model.h5" if not KERAS3 else place / "model.keras")
+    found = etui.keras.load(place / "model.h5" if not KERAS3 else place / "model.keras")
+    etui.keras.save(found, place / "again.etui")
+    assert_same_future(found, etui.keras.load(place / "again.etui"))
+
+
 @everywhere
 def files_of_tf_keras_in_keras(place: Path) -> None:
     if not KERAS3 or k.backend.backend() != "tensorflow":

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequenc
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
+from types import FunctionType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,6 +26,7 @@ _MODULES: dict[str, str] = {
     "keras": "etui.bridges.keras.live.keras3",
     "tf_keras": "etui.bridges.keras.live.tf_keras",
 }
+_OF_FUNCTIONS = ("activations", "losses", "metrics")
 
 
 class Framework(ABC):
@@ -71,6 +73,11 @@ class Framework(ABC):
     def registered(self, name: str, custom_objects: Mapping[str, Any]) -> Any:
         """The class or function of that name that the program registered, or `None`."""
         return self.api.saving.get_registered_object(name, custom_objects=dict(custom_objects))
+
+    def function(self, name: str) -> Any:
+        """The framework's own function that it finds by its name alone, or `None`: so Keras 2 writes them."""
+        found = (getattr(getattr(self.api, package), name, None) for package in _OF_FUNCTIONS)
+        return next((one for one in found if isinstance(one, FunctionType)), None)
 
     # The save tree
 

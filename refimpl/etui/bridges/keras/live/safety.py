@@ -128,6 +128,8 @@ def custom_objects_for(model: Model, framework: Framework, given: Mapping[str, A
         found = framework.registered(name, known)
         if found is None:
             found = known.get(short)
+        if found is None and short == name:
+            found = framework.function(name)
         if found is None:
             missing.setdefault(name, []).append(path or "the root")
         else:
