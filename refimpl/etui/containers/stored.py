@@ -145,7 +145,8 @@ class _Replacing:
         if isinstance(value, values.MapValue):
             return values.MapValue(tuple((key, self._item(_odd_key, key, inner)) for key, inner in value.pairs))
         if isinstance(value, list | tuple):
-            return type(value)([self._item(str, index, inner) for index, inner in enumerate(value)])
+            made = [self._item(str, index, inner) for index, inner in enumerate(value)]
+            return tuple(made) if isinstance(value, tuple) else made
         if isinstance(value, values.ObjectValue):
             config, residue = self._item(str, "config", value.config), self._item(str, "residue", value.residue)
             return values.ObjectValue(value.class_name, config, value.shared, residue)

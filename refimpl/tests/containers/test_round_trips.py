@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -127,3 +129,20 @@ def test_documents_are_canonical() -> None:
     for name, data in documents.items():
         codec = msgpack if name.endswith(".msgpack") else json
         assert codec.encode(codec.decode(data, where=name)) == data
+
+
+class Step(NamedTuple):
+    """What a user may keep."""
+
+    number: int
+    loss: Tensor
+
+
+@pytest.mark.library
+def test_a_named_tuple_is_kept_as_a_tuple() -> None:
+    """A tuple with names in the user's state, which has no form of its own in a document, comes back as a tuple."""
+    model = Model(weights=optimized(), state=State(user={"step": Step(3, Tensor.of(np.ones(2, np.float32)))}))
+    with etui.open(parts_of(model)) as opened:
+        assert opened.state is not None
+        step = opened.state.user["step"]
+        assert (type(step), step[0], step[1].numpy().tolist()) == (tuple, 3, [1.0, 1.0])
