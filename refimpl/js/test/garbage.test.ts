@@ -188,5 +188,10 @@ describe('garbage', () => {
     await assert.rejects(collectGarbage(path), { code: 'series-link' });
     assert.ok(objects(path).length > 10);
     await assert.rejects(collectGarbage(folder), { code: 'series-form' });
+    const steps = await series('steps-linked');
+    renameSync(join(steps, 'steps'), join(folder, 'steps-away'));
+    symlinkSync(join(folder, 'nowhere'), join(steps, 'steps'));
+    await assert.rejects(collectGarbage(steps), { code: 'series-link' });
+    assert.equal(objects(steps).length, objects(path).length);
   });
 });

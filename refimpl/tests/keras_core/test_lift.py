@@ -198,6 +198,55 @@ def test_arguments_that_mean_nothing_are_left_out(kit: Any) -> None:
     assert kit.returned(model)
 
 
+@pytest.mark.clause("CV-31@6efaba", "KC-22@781916")
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"use_causal_mask": 1}, {"use_causal_mask": True}),
+        ({"use_causal_mask": 0}, {}),
+        ({"return_attention_scores": True, "query_mask": [None, [None]]}, {"return_attention_scores": True}),
+    ],
+)
+def test_flags_that_are_numbers(kit: Any, given: dict[str, Any], expected: dict[str, Any]) -> None:
+    """A flag that Keras takes as a number is true or false in the core call, and comes back as it was."""
+    params = tuple(f"{role}_{kind}" for role in ("query", "key", "value", "output") for kind in ("kernel", "bias"))
+    module = kit.layer("MultiHeadAttention", num_heads=2, key_dim=2)
+    for name in ("query", "key", "value", "output"):
+        held = Module(f"{name}_dense", "layer", "keras:EinsumDense")
+        held.params = {kind: f"it/{name}_dense/{kind}" for kind in ("kernel", "bias")}
+        module.modules.append(held)
+    model = kit.model(module, shape=(None, 6, 4), calls=[Call("it", "it", [X, X], given)])
+    found, kept = kit.lifted(model)
+    assert (found.op, sorted(found.params), kept) == ("core:mha", sorted(params), {})
+    core = etui.to_core(model)
+    assert core.config is not None
+    assert core.config.model.graph is not None
+    assert core.config.model.graph.calls[1] == Call("it", "it", [X, X], expected)
+    assert kit.returned(model)
+
+
+@pytest.mark.clause("KC-22@781916")
+def test_a_flag_that_is_a_tensor_stays(kit: Any) -> None:
+    """A call whose flag the model computes has no equal in the vocabulary."""
+    module = kit.layer("Dropout", rate=0.5)
+    model = kit.model(module, calls=[Call("it", "it", [X], {"training": X})])
+    model.config.model.residue["keras"] = {"dialect": "tf_keras"}
+    found, kept = kit.lifted(model)
+    assert found.op == "keras:Dropout"
+    assert "it is called with training" in kept["it"]
+
+
+@pytest.mark.clause("KC-1@95d653")
+def test_a_model_within_a_model_has_no_masks_for_its_inputs(kit: Any) -> None:
+    """Keras writes a null for the mask of each input of a model that is called; they say nothing."""
+    inner = kit.model(kit.layer("Add"), calls=[Call("it", "it", [[X, X]])]).config.model
+    inner.name, inner.kind = "it", "layer"
+    model = kit.model(inner, calls=[Call("it", "it", [[X]], {"mask": [None]})])
+    found, kept = kit.lifted(model)
+    assert (found.op, kept) == ("core:graph", {})
+    assert kit.returned(model)
+
+
 @pytest.mark.clause("KC-1@95d653", "KC-22@781916")
 @pytest.mark.parametrize(
     ("module", "args", "attrs", "inputs"),

@@ -165,7 +165,7 @@ def test_outputs_are_compiled_by_their_new_names(kit: Any) -> None:
     assert graph["layers"][1]["inbound_nodes"][0]["args"][0]["config"]["keras_history"] == ["i_n", 0, 0]
 
 
-@pytest.mark.clause("KN-24")
+@pytest.mark.clause("KN-24@2c6ee1")
 def test_keys_of_outputs_stay(kit: Any) -> None:
     """Losses by the keys of a map of outputs keep them, whatever the layers are called."""
     head = placed(kit.layer("Dense", "a/b", units=1), [["in", 0, 0, {}]])
@@ -177,7 +177,7 @@ def test_keys_of_outputs_stay(kit: Any) -> None:
     assert Writing(found).config()["config"]["output_layers"] == {"a/b": ["a_b", 0, 0]}
 
 
-@pytest.mark.clause("KN-24")
+@pytest.mark.clause("KN-24@2c6ee1")
 def test_a_shared_layer_has_one_new_name(kit: Any) -> None:
     """A layer that two models list gets a name that is free in both, and the losses follow it."""
 

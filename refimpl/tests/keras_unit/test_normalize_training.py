@@ -391,7 +391,7 @@ BY_OUTPUT: list[tuple[dict[str, Any], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.clause("KN-1")
+@pytest.mark.clause("KN-1@5d963b")
 @pytest.mark.parametrize(("given", "expected"), BY_OUTPUT)
 def test_each_output_is_trained_as_in_keras_2(given: dict[str, Any], expected: dict[str, Any]) -> None:
     """Flat metrics are of every output, and an output that a map leaves out has no loss and the weight 1."""
@@ -399,7 +399,7 @@ def test_each_output_is_trained_as_in_keras_2(given: dict[str, Any], expected: d
     assert {key: getattr(made, key) for key in expected} == expected
 
 
-@pytest.mark.clause("KN-1")
+@pytest.mark.clause("KN-1@5d963b")
 def test_outputs_of_one_layer_are_trained_in_their_order() -> None:
     """Keras 2 numbers the outputs of one layer, and Keras 3 does not: they are told apart by their places."""
     training = Training({"one_1": "mse", "one": "mae"}, {"one_1": 2.0}, {"one_1": ["mae"]})
@@ -408,7 +408,7 @@ def test_outputs_of_one_layer_are_trained_in_their_order() -> None:
     assert (made.loss, made.loss_weights, made.metrics) == (["mae", "mse"], [1.0, 2.0], [None, ["mae"]])
 
 
-@pytest.mark.clause("KN-1")
+@pytest.mark.clause("KN-1@5d963b")
 def test_metrics_of_a_map_of_outputs_are_by_its_keys() -> None:
     """Flat metrics of a model whose outputs are a map are those of each key, and its losses stay as they are."""
     ends = {"b": OutputRef("one", 0), "a": OutputRef("two", 0)}
@@ -418,7 +418,7 @@ def test_metrics_of_a_map_of_outputs_are_by_its_keys() -> None:
     assert made.metrics == {"a": ["mae"], "b": ["mae"]}
 
 
-@pytest.mark.clause("KN-1")
+@pytest.mark.clause("KN-1@5d963b")
 def test_each_output_has_its_own_metrics_in_keras_2() -> None:
     """A list of Keras 3 with one metric for each output becomes a list of lists, for Keras 2 gives each a flat one."""
     found = heads(Training(metrics=["mae", None], weighted_metrics=[["mae"], None]), dialect="keras")
@@ -426,7 +426,7 @@ def test_each_output_has_its_own_metrics_in_keras_2() -> None:
     assert (made.metrics, made.weighted_metrics) == ([["mae"], []], [["mae"], None])
 
 
-@pytest.mark.clause("KN-1")
+@pytest.mark.clause("KN-1@5d963b")
 def test_what_only_code_tells_of_outputs_stays() -> None:
     """Losses by output of a model whose outputs are nested deeper, or in code alone, are as they were."""
     training = Training({"one": "mse"}, metrics=["mae"])

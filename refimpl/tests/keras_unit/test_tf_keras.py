@@ -102,6 +102,24 @@ def test_inbound_nodes_of_another_form_are_kept(kit: Any, node: Json) -> None:
     kit.round_trip(functional(layers, [["a", 0, 0]], [["d", 0, 0]]), version=VERSION)
 
 
+@pytest.mark.clause("K-18@006678", "K-58@3c09cf")
+def test_layers_of_the_older_form_within_a_newer_file(kit: Any) -> None:
+    """What tf_keras writes of a Sequential model once it has saved to HDF5 is read as the layers that it is."""
+
+    def written(node: Json, *, older: bool) -> Json:
+        return {key: node[key] for key in ("class_name", "config")} if older else node
+
+    def tree(*, older: bool) -> Json:
+        listed = [tf_input("i", 4), kit.layer("Dense", "d", units=4)]
+        held = {"name": "net", "layers": [written(node, older=older) for node in listed]}
+        net = {"module": "keras", "class_name": "Sequential", "config": held, "registered_name": None}
+        return functional([placed(tf_input("x", 4)), placed(net, [["x", 0, 0, {}]])], [["x", 0, 0]], [["net", 1, 0]])
+
+    older, newer = (kit.model(tree(older=older), version=VERSION) for older in (True, False))
+    assert older.config == newer.config
+    assert older.config.find("net/d").op == "keras:Dense"
+
+
 @pytest.mark.clause("K-54@e77d06", "K-55@def5af", "R-3@f088eb")
 def test_optimizer_and_metrics_of_tf_keras(kit: Any) -> None:
     """No rate is stored, SGD always has a momentum, and the metrics' state is kept."""

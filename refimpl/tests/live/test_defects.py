@@ -71,16 +71,22 @@ def test_a_failed_save_changes_nothing(holds_once: Holds) -> None:
     holds_once("a_failed_save_changes_nothing")
 
 
-@pytest.mark.clause("KL-1", "KL-11")
+@pytest.mark.clause("KL-1@4f7c15", "KL-11@751ab3")
 def test_numbers_that_a_layer_saves_itself(holds: Holds) -> None:
     """What a layer's own method saves may be numbers and lists of Python, as the framework takes them."""
     holds("numbers_that_a_layer_saves_itself")
 
 
-@pytest.mark.clause("KL-21")
+@pytest.mark.clause("KL-21@f49dca")
 def test_functions_of_the_framework(holds_once: Holds) -> None:
     """A loss or metric that is a function of the framework's own needs no one to register it."""
     holds_once("functions_of_the_framework")
+
+
+@pytest.mark.clause("KL-1@4f7c15")
+def test_a_save_to_hdf5_comes_first(holds_once: Holds) -> None:
+    """A model that the framework saved to HDF5 before, after which tf_keras describes it otherwise, is saved alike."""
+    holds_once("a_save_to_hdf5_comes_first")
 
 
 @pytest.mark.clause("KL-13@69ef50", "KL-19@c6a8c0")

@@ -21,6 +21,8 @@ _GRAPH = ("layers", "input_layers", "output_layers")
 _IDENTITY = ("module", "class_name", "registered_name")
 _TRIPLE = 3
 _OPERATIONS = "keras.src.ops."
+_TF_KERAS = "2.21.0"
+_MODELS = frozenset({"Functional", "Model", "Sequential"})
 # A class that Keras exports under another name than its own, which legacy files use.
 _OWN_NAMES = {"GroupQueryAttention": "GroupedQueryAttention"}
 
@@ -50,6 +52,37 @@ def lift(tree: Mapping[str, Json], keras_version: str | None, *, where: str = "m
     old = keras_version is None or keras_version.partition(".")[0] in ("0", "1")
     lifting = _Lifting(dialect_of(keras_version), where, old=old)
     return lifting.layer({key: item for key, item in tree.items() if key not in ("keras_version", "backend")})
+
+
+def lift_within(tree: dict[str, Json], *, where: str) -> dict[str, Json]:
+    """The node of a model of tf_keras's newer files, of which parts may have the older form.
+
+    Once tf_keras has saved a model to HDF5, it writes what a Sequential model within it holds in that form everywhere.
+
+    Args:
+        tree: what the file holds.
+        where: the document, for messages.
+
+    Returns:
+        The same object where nothing has the older form.
+
+    Raises:
+        InvalidError: ``keras-config``.
+    """
+    return lift(tree, _TF_KERAS, where=where) if _has_older(tree) else tree
+
+
+def _has_older(node: Json) -> bool:
+    """Whether a model lists a layer that does not say its module, or what it holds does."""
+    config = node["config"] if is_object(node) else None
+    if not isinstance(config, dict):
+        return False
+    listed = config.get("layers")
+    layers = [layer for layer in listed if is_object(layer)] if isinstance(listed, list) else []
+    older = any("module" not in layer and "registered_name" not in layer for layer in layers)
+    if older and node["class_name"] in _MODELS:
+        return True
+    return any(map(_has_older, [*layers, *config.values()]))
 
 
 def lift_object(node: Json, package: str, keras_version: str | None, *, where: str) -> Json:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from etui.bridges.keras.config_read import ConfigReader
 from etui.bridges.keras.content import Content, Stored
 from etui.bridges.keras.groups import expected_groups, odd_groups
 from etui.bridges.keras.layout import adopt_groups, places
+from etui.bridges.keras.lift import lift_within
 from etui.bridges.keras.model_write import Writing
 from etui.bridges.keras.modules import join, keep, residue
 from etui.bridges.keras.optimizer_read import Source, keep_rest, read_optimizer
@@ -57,6 +58,8 @@ class _Reading:
     config: Config = field(init=False)
 
     def model(self) -> Model:
+        if self.content.dialect == "tf_keras":
+            self.content = replace(self.content, tree=lift_within(self.content.tree, where=self.document))
         content = self.content
         self.reader = ConfigReader(content.tree, content.dialect, content.groups.__contains__)
         self.config = self.reader.read()

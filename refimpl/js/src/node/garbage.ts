@@ -1,13 +1,12 @@
 // Removing steps of a series in a folder, and what no step needs any more (SPEC.md Q.5).
 
-import { lstat, readdir, rm } from 'node:fs/promises';
+import { lstat, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { refuse, show } from '../errors.js';
 import { type Limits, limitsOf } from '../limits.js';
 import { checkSeries, stepsOf } from '../series/container.js';
 import { neededBy } from '../series/needs.js';
 import { objectName, recordName } from '../series/place.js';
-import { look } from './files.js';
 import { locked } from './locks.js';
 import { FolderPlace } from './series.js';
 import { flushFolder } from './store.js';
@@ -71,7 +70,7 @@ export async function removeSteps(
     if (strange !== undefined) refuse('step-missing', path, `no step ${show(strange)}`);
     const kept = there.filter((step) => !gone.includes(step));
     const needed = await neededBy(place, kept, limitsOf(limits));
-    const found = await objectsOf(path);
+    const found = await objectsOf(place);
     if (!dry && gone.length > 0) {
       for (const step of gone) await rm(join(path, ...recordName(step).split('/')), { force: true });
       await flushFolder(join(path, 'steps')); // before an object goes (CS-27)
@@ -90,26 +89,18 @@ interface StoredObject {
 }
 
 /** Every object that is there; files and folders of other names are passed over (CS-3), and links refused (CS-4). */
-async function objectsOf(path: string): Promise<StoredObject[]> {
+async function objectsOf(place: FolderPlace): Promise<StoredObject[]> {
   const found: StoredObject[] = [];
-  for (const folder of await namesIn(path, OBJECTS)) {
+  for (const folder of await place.list(OBJECTS)) {
     if (!/^[0-9a-f]{2}$/.test(folder)) continue;
-    for (const name of await namesIn(path, `${OBJECTS}/${folder}`)) {
+    for (const name of await place.list(`${OBJECTS}/${folder}`)) {
       if (!/^[0-9a-f]{62}$/.test(name)) continue;
-      const status = await lstat(join(path, ...OBJECTS.split('/'), folder, name));
+      const status = await lstat(join(place.path, ...OBJECTS.split('/'), folder, name));
       if (!status.isFile()) refuse('series-link', `${OBJECTS}/${folder}/${name}`, 'no file');
       found.push({ digest: `sha256:${folder}${name}`, size: status.size, modified: status.mtimeMs / 1000 });
     }
   }
   return found;
-}
-
-/** The names in a folder of the series; none where it is not there. */
-async function namesIn(path: string, name: string): Promise<string[]> {
-  const { kind } = await look(path, name);
-  if (kind === 'missing') return [];
-  if (kind !== 'a folder') refuse('series-link', name, kind);
-  return readdir(join(path, ...name.split('/')));
 }
 
 async function sweep(

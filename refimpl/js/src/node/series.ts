@@ -46,12 +46,10 @@ export class FolderPlace implements SeriesPlace {
   }
 
   async list(folder: string): Promise<string[]> {
-    try {
-      return await readdir(join(this.path, folder));
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-      throw error;
-    }
+    const { kind } = await this.look(folder);
+    if (kind === 'missing') return [];
+    if (kind !== 'a folder') refuse('series-link', folder, kind);
+    return readdir(join(this.path, ...folder.split('/')));
   }
 }
 

@@ -269,6 +269,17 @@ def functions_of_the_framework(place: Path) -> None:
     assert_same_future(found, etui.keras.load(place / "again.etui"))
 
 
+@once
+def a_save_to_hdf5_comes_first(place: Path) -> None:
+    inputs = k.Input((4,))
+    net = k.Sequential([k.layers.Dense(3, name="x"), k.layers.Dense(2, name="y")], name="net")
+    model = compiled(k.Model(inputs, net(inputs)))
+    step(model)
+    model.save(place / "model.h5")
+    etui.keras.save(model, place / "model.etui")
+    assert_same_future(model, etui.keras.load(place / "model.etui"))
+
+
 @everywhere
 def files_of_tf_keras_in_keras(place: Path) -> None:
     if not KERAS3 or k.backend.backend() != "tensorflow":

@@ -16,7 +16,8 @@ from etui.errors import shown
 
 _TENSOR = "keras:__tensor__"
 _LITERAL = frozenset({"arithmetic", "merging", "shaping"})
-_TRAINING, _MASK = "training", "mask"
+_TRAINING = "training"
+_FLAG = "boolean"
 
 
 @dataclass(slots=True)
@@ -48,20 +49,32 @@ def lift_call(call: Call, signature: Signature, op: Op, *, modes: bool) -> Argum
     """
     given = _bound(call, signature)
     found = Arguments()
-    taken = dict(one.split("=") for one in signature.taken)
-    for key, name in taken.items():
+    for key, name in dict(one.split("=") for one in signature.taken).items():
         if key in given:
             found.taken[name] = given.pop(key)
     found.args = _inputs(call, given, signature, op)
     for key, value in given.items():
-        if value is None or (key == _TRAINING and not modes):
+        if _is_nothing(value) or (key == _TRAINING and not modes):
             continue
         known = op.call.get(key)
         if known is None:
             raise NotCoreError(f"it is called with {key}")
-        if key == _TRAINING or known.required or value is not known.default:
-            found.kwargs[key] = _literal(value)
+        taken = _flag(key, value) if key == _TRAINING or known.type == _FLAG else _literal(value)
+        if key == _TRAINING or known.required or taken is not known.default:
+            found.kwargs[key] = taken
     return found
+
+
+def _is_nothing(value: Any) -> bool:
+    """Whether an argument says nothing: Keras gives a layer of several inputs a mask for each, all of them null."""
+    return value is None or (isinstance(value, list | tuple) and bool(value) and all(map(_is_nothing, value)))
+
+
+def _flag(key: str, value: Any) -> bool:
+    """An argument that is true or false, for which Keras takes numbers, too."""
+    if not isinstance(value, bool | int | float):
+        raise NotCoreError(f"it is called with {key} = {shown(value)}")
+    return bool(value)
 
 
 def _bound(call: Call, signature: Signature) -> dict[str, Any]:

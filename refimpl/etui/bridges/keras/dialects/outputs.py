@@ -6,7 +6,7 @@ item of a list that is as long as the outputs are many, and wants a loss and a w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,23 +89,24 @@ def _losses(loss: Any, weights: Any, outputs: Outputs) -> tuple[Any, Any]:
         return loss, [weights.get(name, 1.0) for name in names]
     if not isinstance(loss, dict) or not loss.keys() <= set(names):
         return loss, weights
-    loss = loss if outputs.keyed else {name: loss.get(name) for name in names}
+    loss = loss if outputs.keyed else loss | {name: None for name in names if name not in loss}
     if isinstance(weights, list):
         weights = dict(zip(names, weights, strict=False))
     if isinstance(weights, dict):
         weights = {name: weights.get(name, 1.0) for name in loss}
-    return (_in_order(loss), _in_order(weights)) if outputs.numbered else (loss, weights)
+    return (_in_order(loss, names), _in_order(weights, names)) if outputs.numbered else (loss, weights)
 
 
-def _in_order(value: Any) -> Any:
-    return list(value.values()) if isinstance(value, dict) else value
+def _in_order(value: Any, names: Sequence[str]) -> Any:
+    """The items of a map by output, by their places; what is no map stays."""
+    return [value.get(name) for name in names] if isinstance(value, dict) else value
 
 
 def _metrics(metrics: Any, outputs: Outputs) -> Any:
     """Metrics as Keras 3 takes them: a list of some for each output."""
     if isinstance(metrics, dict):
         some = {name: _some(items) for name, items in metrics.items()}
-        return [some.get(name) for name in outputs.names] if outputs.numbered else some
+        return _in_order(some, outputs.names) if outputs.numbered else some
     if not metrics:
         return metrics
     items = metrics if isinstance(metrics, list) else [metrics]
