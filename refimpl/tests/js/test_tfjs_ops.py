@@ -22,6 +22,7 @@ ONE_AXIS = "an input of one axis, which TensorFlow.js takes for one of two"
 TRAINS = "a call that trains while the model predicts"
 NO_SHAPE = "a model whose input has no shape in the config"
 NO_LOOKUP = "TensorFlow.js has no lookup, nor has this package"
+INNER_MASK = "a model in the model whose input carries a mask"
 # What is refused, and why.
 REFUSED = {
     "batch_norm/call-training": TRAINS,
@@ -29,7 +30,8 @@ REFUSED = {
     "binary/integers": ONE_AXIS,
     "binary/logical": ONE_AXIS,
     "binary/nan": ONE_AXIS,
-    "graph/masks": "a model in the model whose input carries a mask",
+    "graph/mask-argument": INNER_MASK,
+    "graph/masks": INNER_MASK,
     "graph/mode": TRAINS,
     "lookup/integers": NO_LOOKUP,
     "lookup/integers-back": NO_LOOKUP,
@@ -38,6 +40,7 @@ REFUSED = {
     "one_hot/modes": ONE_AXIS,
     "parameter/value": "a call without tensors",
     "sequential/chain": NO_SHAPE,
+    "sequential/mask-argument": INNER_MASK,
     "sequential/root": NO_SHAPE,
     "take/axes": ONE_AXIS,
     "time_distributed/mask": "a recurrent layer in time steps that carry a mask",
