@@ -236,6 +236,17 @@ def test_lowering_gives_the_short_form_back() -> None:
     assert tree == before
 
 
+@pytest.mark.library
+@pytest.mark.parametrize("kind", ["AddLoss", "AddMetric"])
+def test_layers_of_added_losses_are_of_the_inside_of_keras_2(kind: str) -> None:
+    """They are no classes of the author's, so that the translation to Keras 3 tells that it has none of them."""
+    tree = {"class_name": "Sequential", "config": {"name": "s", "layers": [old(kind, "a")]}}
+    found = lift(tree, "2.15.0")
+    assert found["config"]["layers"][0]["module"] == "tf_keras.src.engine.base_layer"
+    assert read(tree, "2.15.0").model.modules[0].op == f"tf_keras:src.engine.base_layer.{kind}"
+    assert lower(found)["config"]["layers"][0]["class_name"] == kind
+
+
 @pytest.mark.clause("KH-6@b8609b", "KH-26@82a53d")
 def test_operations_of_keras_3_are_told_from_layers() -> None:
     """`Add` without a flag is the operation, with one the layer; only the operation keeps its module when lowered."""

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from etui.bridges.keras.assets import written_assets
 from etui.bridges.keras.dialects.normalize import dialect_of, to_dialect
 from etui.bridges.keras.model_write import Writing
 from etui.canonical.values import ModuleRef, ObjectValue, OutputRef
 from etui.containers.config import Config, Module
-from etui.model import Model
+from etui.model import Blob, Model
 from etui.report import Report
 
 Json = Any
@@ -465,3 +466,74 @@ def test_a_class_that_keras_does_not_export_is_reported(kit: Any) -> None:
     _, report = translated(old_chain(kit, node), "keras", lost=True)
     assert [entry.subject for entry in report.lost] == ["odd"]
     assert "inside of Keras 2" in report.lost[0].detail
+
+
+@pytest.mark.clause("KN-1@5d963b")
+@pytest.mark.parametrize(
+    ("summary", "bins", "expected"),
+    [
+        ([[1.0, 2.0, 3.0, 4.0], [1.0, 1.0, 1.0, 1.0]], 2, [2.0]),
+        ([[1.0, 2.0, 3.0], [2.0, 1.0, 1.0]], 4, [1.0, 2.0]),
+        ([[], []], 4, None),
+        ([[1.0, 2.0], [0.0, 0.0]], 4, None),
+        ([[1.0, np.inf], [1.0, 1.0]], 1, None),
+        ([[1.0, 2.0]], 4, None),
+        ([1.0, 2.0], 4, None),
+    ],
+)
+def test_boundaries_that_keras_2_finds_in_a_summary_are_written_down(
+    kit: Any, summary: Any, bins: int, expected: Any
+) -> None:
+    """Keras 2 makes the boundaries of an adapted layer of the summary of its data, and Keras 3 only asks its config."""
+    layer = kit.layer("Discretization", "bins", bin_boundaries=None, num_bins=bins, epsilon=0.01)
+    config = {"name": "model", "layers": [old_input("start", 4), layer]}
+    tree = {"module": "keras", "class_name": "Sequential", "config": config, "registered_name": None}
+    arrays = {"layers/discretization/vars/0": np.array(summary, "float32")}
+    found, _ = translated(kit.model(tree, arrays, version=OLD), "keras")
+    assert module(found, "bins").attrs.get("bin_boundaries") == expected
+    assert module(found, "bins").attrs["num_bins"] == bins
+
+
+@pytest.mark.clause("KN-11@13ec8c")
+def test_the_dtype_of_a_sequential_model_within_is_known(kit: Any) -> None:
+    """A sum of what a shared encoder gives, as in a siamese network, is an operation of Keras 3."""
+    inner = {"name": "encoder", "layers": [old_input("start", 4), kit.layer("Dense", "dense", units=2)]}
+    encoder = {"module": "keras", "class_name": "Sequential", "config": inner, "registered_name": None}
+    function = {"name": "sum", "dtype": "float32", "function": "math.reduce_sum"}
+    identity = {"module": "tf_keras.src.layers.core.tf_op_layer", "class_name": "TFOpLambda"}
+    layers = [
+        placed(old_input("a", 4)),
+        placed(encoder, [["a", 0, 0, {}]]),
+        placed(identity | {"config": function, "registered_name": "TFOpLambda"}, ["encoder", 0, 0, {"axis": 1}]),
+    ]
+    found, _ = translated(kit.model(old_graph(layers, [["a", 0, 0]], [["sum", 0, 0]]), version=OLD), "keras")
+    assert module(found, "sum").op == "keras:ops.numpy.Sum"
+
+
+@pytest.mark.library
+def test_a_vocabulary_stays_where_the_layer_within_looks_for_it(kit: Any) -> None:
+    """Both look for it below the attribute of the layer that a TextVectorization made, which no config tells of."""
+    config = {
+        "name": "model",
+        "layers": [old_input("start", 1, dtype="string"), kit.layer("TextVectorization", "text")],
+    }
+    tree = {"module": "keras", "class_name": "Sequential", "config": config, "registered_name": None}
+    model = kit.model(tree, version=OLD)
+    held = Module("lookup_layer", "layer", "keras:StringLookup", residue={"keras": {"group": "_lookup_layer"}})
+    module(model, "text").modules = [held]
+    model.assets = {f"assets/text/{way}vocabulary.txt": Blob.of(b"a") for way in ("", "lookup_layer/")}
+    members = [f"assets/layers/text_vectorization/{way}vocabulary.txt" for way in ("", "_lookup_layer/")]
+    found, _ = translated(model, "keras")
+    for one in (model, found):
+        assert [member for member, _ in written_assets(config_of(one), one.assets)] == members
+
+
+@pytest.mark.clause("KN-4@6cb9a8")
+@pytest.mark.parametrize("kind", ["LayerScale", "StochasticDepth"])
+def test_a_class_of_the_inside_of_both_has_its_place_in_either(kit: Any, kind: str) -> None:
+    """The layers of ConvNeXt are exported by neither Keras, and are the same in both."""
+    there = kit.layer(kind, "odd", module="tf_keras.src.applications.convnext") | {"registered_name": kind}
+    found, _ = translated(old_chain(kit, there), "keras")
+    assert module(found, "odd").op == f"keras:src.applications.convnext.{kind}"
+    back, _ = translated(found, "tf_keras")
+    assert module(back, "odd").op == f"tf_keras:src.applications.convnext.{kind}"

@@ -272,3 +272,24 @@ def test_a_loss_scaler_has_the_state_of_the_optimizer_in_it(tmp_path: Path) -> N
         written = Report()
         saved_model.write(model, tmp_path / "n", written, strict=True)
     assert [entry.subject for entry in written.entries if entry.kind == "slot" and entry.status != "restored"] == []
+
+
+@pytest.mark.library
+def test_a_variable_that_a_metric_has_by_two_names_is_one(tmp_path: Path) -> None:
+    """MeanIoU has its matrix under its own name and that of the argument, and the state holds it once."""
+    maker = keras_model()
+    assert maker.metadata is not None
+    config = {"name": "mean_io_u", "dtype": "float32", "num_classes": 2}
+    maker.metadata[0]["training_config"]["metrics"] = [[{"class_name": "MeanIoU", "config": config}]]
+    start = len(maker.nodes)
+    maker.nodes[0].children["keras_api"] = start
+    maker.nodes += [
+        user(metrics=start + 1),
+        user("trackable_list_wrapper", **{"0": start + 2}),
+        user("_tf_keras_metric", total_confusion_matrix=start + 3, total_cm=start + 3),
+        variable(np.eye(2, dtype="float32"), "total_confusion_matrix", trainable=False),
+    ]
+    maker.metadata[start + 2] = {"name": "mean_io_u", "class_name": "MeanIoU", "config": config}
+    with read(maker.write(tmp_path / "m")) as model:
+        assert model.state is not None
+        assert {name: list(state) for name, state in model.state.metrics.items()} == {"mean_io_u": ["0"]}

@@ -53,6 +53,28 @@ def written_assets(config: Config, parts: Mapping[str, Blob]) -> Iterator[tuple[
         yield odd.get(part) or _member(groups, part), blob
 
 
+def moved_assets(before: Config, after: Config, parts: Mapping[str, Blob]) -> dict[str, Blob]:
+    """The assets of a model that was translated: those of a layer that is not told of any more are below its group.
+
+    Args:
+        before: the config, as the assets are named.
+        after: the translated config, without some of the layers that others make by themselves.
+        parts: the assets by part name.
+    """
+    groups = {place.path: place.group for place in places(before)}
+    told = {place.path for place in places(after)}
+    found = {}
+    for part, blob in parts.items():
+        path, group, rest = _owner(unescape(part.removeprefix(f"{FOLDER}/")), groups)
+        parent = path.rpartition("/")[0]
+        if path not in told and parent in told:
+            below = group.removeprefix(f"{groups[parent]}/")
+            found[f"{FOLDER}/{escape(join(parent, join(below, rest)))}"] = blob
+        else:
+            found[part] = blob
+    return found
+
+
 def _member(groups: Mapping[str, str], part: str) -> str:
     """The member of the archive that a part becomes."""
     _, group, rest = _owner(unescape(part.removeprefix(f"{FOLDER}/")), groups)

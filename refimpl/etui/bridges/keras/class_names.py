@@ -137,6 +137,8 @@ _ELSEWHERE = {
     "RandomFourierFeatures": "keras.layers.experimental",
     "DynamicEmbedding": "keras.layers.experimental",
     "PreprocessingLayer": "keras.layers.experimental.preprocessing",
+    "AddLoss": "tf_keras.src.engine.base_layer",
+    "AddMetric": "tf_keras.src.engine.base_layer",
     "ClassMethod": "tf_keras.src.layers.core.tf_op_layer",
     "InstanceMethod": "tf_keras.src.layers.core.tf_op_layer",
     "InstanceProperty": "tf_keras.src.layers.core.tf_op_layer",

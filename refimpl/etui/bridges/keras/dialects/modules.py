@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from etui.bridges.keras.config_write import chain
 from etui.bridges.keras.dialects.graph import has_hard_sigmoid, split_hard_sigmoid
 from etui.bridges.keras.dialects.layers import ASKED, MADE, ONLY_NEW, ONLY_OLD, OWN_DTYPE, RENAMED, class_of_layer
@@ -29,7 +31,11 @@ _OWN_FACTS = frozenset(
 _FUNCTION_KEYS = ("function_type", "module", "output_shape_type", "output_shape_module")
 _CODE = ("code", "defaults", "closure")
 _LAMBDA = "keras:__lambda__"
+# Classes of the inside of either Keras, at the same place and with the same attributes: the layers of ConvNeXt.
+_IN_BOTH = frozenset({"src.applications.convnext.LayerScale", "src.applications.convnext.StochasticDepth"})
 _FUSED_AXES = 4
+# The summary of a Discretization: values, and how much of the data each stands for.
+_SUMMARY_AXES = _SUMMARY_ROWS = 2
 _SOURCE = {"keras": "tf_keras", "tf_keras": "keras"}
 _FORWARD, _BACKWARD = "forward_layer", "backward_layer"
 
@@ -101,7 +107,9 @@ class Modules:
     def _own_class(self, module: Module, path: str) -> None:
         """A class of the author's: what it holds is translated, and what its config means stays its own."""
         framework, _, name = module.op.partition(":")
-        if framework in ("keras", "tf_keras"):
+        if framework in ("keras", "tf_keras") and name in _IN_BOTH:
+            module.op = f"{self.values.target}:{name}"
+        elif framework in ("keras", "tf_keras"):
             detail = (
                 f"{name} is a class of the inside of {TITLES[_SOURCE[self.values.target]]}, not known to be elsewhere"
             )
@@ -148,6 +156,8 @@ class Modules:
                 self.values.lost("module", path, "Keras 3 normalizes along one axis, and not along several")
         if name == "SyncBatchNormalization":
             attrs["synchronized"] = True
+        if name == "Discretization" and attrs.get("bin_boundaries") is None:
+            attrs["bin_boundaries"] = self._boundaries(module)
         if name == "BatchNormalization" and is_set(attrs.get("renorm")):
             self.values.lost("module", path, "Keras 3 keeps other averages for renormalization")
         if name == "BatchNormalization" and _is_fused(attrs, build):
@@ -159,6 +169,30 @@ class Modules:
         for key, value in attrs.items():
             if key.endswith("_regularizer") and is_same(value, "l1_l2"):
                 attrs[key] = ObjectValue("keras:regularizers.L1L2", {"l1": 0.01, "l2": 0.01})
+
+    def _boundaries(self, module: Module) -> list[float] | None:
+        """The boundaries that Keras 2 finds anew in the summary of the data at each start, and Keras 3 does not.
+
+        They are the quantiles at every n-th of the weight, as `get_bin_boundaries` of both has them.
+        """
+        path, bins = next(iter(module.params.values()), ""), module.attrs.get("num_bins")
+        summary = self.weights.variables.get(self.weights.resolve(path)) if path else None
+        if summary is None or type(bins) is not int or bins < 1 or len(summary.shape) != _SUMMARY_AXES:
+            return None
+        data = summary.numpy()
+        if (
+            len(data) != _SUMMARY_ROWS
+            or data.dtype != np.float32
+            or not np.isfinite(data).all()
+            or not data[1].sum() > 0
+        ):
+            return None
+        ends, weights = data
+        if len(ends) >= bins:
+            covered = weights.cumsum()
+            step = 1.0 / bins
+            ends = np.interp(step + np.arange(0.0, 1.0, step), covered / covered[-1], ends).astype("float32")
+        return [float(end) for end in ends[:-1]]
 
     def _has_two_biases(self, module: Module) -> bool:
         for _, below in module.walk():

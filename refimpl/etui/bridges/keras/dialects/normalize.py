@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from etui.bridges.keras.assets import moved_assets
 from etui.bridges.keras.content import Dialect
 from etui.bridges.keras.dialects.graph import GraphTranslation
 from etui.bridges.keras.dialects.layer_names import rename_for_keras_3
@@ -58,11 +59,12 @@ def to_dialect(model: Model, dialect: Dialect, report: Report, *, holds: frozens
     values = Values(dialect, report)
     weights = Weights() if model.weights is None else model.weights
     config = Config(_Tree(Modules(values, weights)).module(model.config.model, "")[0], dict(model.config.extra))
+    assets = moved_assets(model.config, config, model.assets) if model.assets else {}
     if dialect == "tf_keras":
         keep(config.model, "dialect", dialect)
     else:
         rename_for_keras_3(config, report)
-    translated = replace(model, config=config, native=dict(model.native))
+    translated = replace(model, config=config, assets=assets, native=dict(model.native))
     if model.training is not None and "training" in holds:
         compiled = by_output(model.training, outputs_of(model.config), outputs_of(config), dialect)
         translated.training = _training(model.training, compiled, values)
@@ -100,8 +102,12 @@ class _Tree:
             if child.graph is not None:
                 outputs[child.name] = dtype
         made = self.modules.translate(found, path, children)
-        if made.graph is None or made.op == "keras:Sequential":
+        if made.graph is None:
             return made, None
+        if made.op == "keras:Sequential":
+            # Its calls are a chain in both dialects; what they give is of interest to the graph around it.
+            copied = replace(made, modules=list(made.modules), graph=replace(made.graph))
+            return made, GraphTranslation(copied, self.modules.values, path, specs, outputs).run()
         return made, GraphTranslation(made, self.modules.values, path, specs, outputs).run()
 
 

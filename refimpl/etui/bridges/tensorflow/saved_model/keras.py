@@ -176,10 +176,11 @@ def metric_places(nodes: list[Node], facts: Mapping[int, LayerFacts]) -> dict[st
         if nodes[child].identifier != METRIC or child not in facts:
             continue
         group = f"metrics/{numbered(snake_case(facts[child].class_name), used)}/{VARS}"
-        own = [
+        # MeanIoU has its matrix under two names.
+        own = dict.fromkeys(
             inner
             for name, inner in nodes[child].children.items()
             if name not in _ADDED and nodes[inner].kind == "variable"
-        ]
+        )
         found.update({f"{group}/{index}": inner for index, inner in enumerate(own)})
     return found
