@@ -1,6 +1,8 @@
-"""A model of the core vocabulary that can be run, made without a framework."""
+"""Models of the core vocabulary that can be run, made without a framework."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -67,3 +69,33 @@ def inputs_of(batch: int = 2, seed: int = 1) -> dict[str, np.ndarray]:
         "words": rng.integers(0, 10, (batch, 6)).astype(np.int32),
         "vector": rng.normal(size=(batch, 5)).astype(np.float32),
     }
+
+
+def core_input(name: str, *shape: int | None, dtype: str = "float32", **attrs: Any) -> etui.Module:
+    """An input of a batch of any size."""
+    return etui.Module(name, op="core:input", attrs={"shape": [None, *shape], "dtype": dtype, **attrs})
+
+
+def core_graph(name: str, modules: list[etui.Module], calls: list[etui.Call], inputs: Any, outputs: Any) -> etui.Module:
+    """A graph of modules."""
+    return etui.Module(name, "graph", "core:graph", modules=modules, graph=etui.Graph(inputs, outputs, calls))
+
+
+def remasked(kind: str, given: Any) -> etui.Model:
+    """A mean over steps in a chain or a graph, whose call gives a mask or null in the place of what its input has.
+
+    Args:
+        kind: ``chain`` or ``graph``.
+        given: the argument ``mask`` of the call; the output ``m`` is the model's second input, of shape [batch, 3].
+    """
+    mean = etui.Module("mean", op="core:global_avg_pool")
+    inner = etui.Module("inner", op="core:sequential", modules=[mean])
+    if kind == "graph":
+        called = [etui.Call("v", "v"), etui.Call("mean", "mean", [OutputRef("v", 0)])]
+        inner = core_graph("inner", [core_input("v", 3, 1), mean], called, [OutputRef("v", 0)], OutputRef("mean", 0))
+    masking = etui.Module("made", op="core:masking")
+    modules = [core_input("x", 3, 1), core_input("m", 3, dtype="bool"), masking, inner]
+    calls = [etui.Call("x", "x"), etui.Call("m", "m"), etui.Call("made", "made", [OutputRef("x", 0)])]
+    calls.append(etui.Call("inner", "inner", [OutputRef("made", 0)], {"mask": given}))
+    root = core_graph("g", modules, calls, [OutputRef("x", 0), OutputRef("m", 0)], OutputRef("inner", 0))
+    return etui.Model(config=etui.Config(root), weights=etui.Weights())

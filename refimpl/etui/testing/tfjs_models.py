@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import random
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,31 @@ class Kit:
         path = self.folder / f"back{self.count}"
         bridges.by_name(f"tfjs-{kind}").translator.write(model, path, report or Report(), strict=strict)
         return path
+
+    def damaged(self, folder: Path, *, seed: int, step: int, flips: int) -> Iterator[str]:
+        """Damage a model's files one at a time: cut at every `step`-th byte, and with one bit turned at random places.
+
+        Args:
+            folder: of the model; each file is whole again when the next is damaged.
+            seed: of the random places.
+            step: bytes between two cuts.
+            flips: how many bits.
+
+        Yields:
+            The name of the damaged file.
+        """
+        sound = self.files(folder)
+        draw = random.Random(seed)  # noqa: S311  only places to damage
+        cases = [(name, data[:length]) for name, data in sound.items() for length in range(0, len(data), step)]
+        for _ in range(flips):
+            name = draw.choice(sorted(sound))
+            data = bytearray(sound[name])
+            data[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
+            cases.append((name, bytes(data)))
+        for name, damaged in cases:
+            (folder / name).write_bytes(damaged)
+            yield name
+            (folder / name).write_bytes(sound[name])
 
     @staticmethod
     def files(folder: Path) -> dict[str, bytes]:

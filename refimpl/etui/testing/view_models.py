@@ -12,6 +12,7 @@ from etui.containers.tensors import Tensor
 from etui.containers.training import Training
 from etui.containers.weights import Weights
 from etui.model import Blob, Model, Native
+from etui.testing.runnable import core_graph, core_input
 
 MARKUP = "<script>document.body.dataset.pwned='1'<%2Fscript><img src=x onerror=\"document.body.dataset.pwned='2'\">"
 """A name that would change the page if it were taken as HTML."""
@@ -50,19 +51,18 @@ def chain(layers: int, width: int = 4) -> Model:
     )
 
 
-def doubled(depth: int, inner: Module | None = None, shape: tuple[int | None, ...] = (None, 4)) -> Module:
+def doubled(depth: int, inner: Module | None = None, shape: tuple[int, ...] = (4,)) -> Module:
     """A model that calls a model twice, which does the same, and so on: 2^depth calls of the innermost one."""
     found = inner or Module("m", op="core:relu")
     for _ in range(depth):
-        source = Module("input", op="core:input", attrs={"shape": list(shape), "dtype": "float32"})
+        source = core_input("input", *shape)
         reference = OutputRef("input", 0)
         calls = [
             Call("input", "input"),
             Call("a", "m", [reference]),
             Call("b", "m", [OutputRef("a", 0)]),
         ]
-        graph = Graph([reference], [OutputRef("b", 0)], calls)
-        found = Module("m", "graph", "core:graph", modules=[source, found], graph=graph)
+        found = core_graph("m", [source, found], calls, [reference], [OutputRef("b", 0)])
     return found
 
 

@@ -10,13 +10,13 @@ import pytest
 
 import etui
 from etui.canonical.values import ObjectValue, OutputRef
-from etui.containers.config import Call, Config, Graph, Module
+from etui.containers.config import Call, Config, Module
 from etui.containers.training import Training
-from etui.containers.weights import Weights
 from etui.core.evaluate import evaluate
 from etui.errors import TransferError, UsageError
 from etui.model import Model
 from etui.report import Report
+from etui.testing.runnable import core_graph, core_input, remasked
 
 jax = pytest.importorskip("jax")
 jnp = jax.numpy
@@ -33,14 +33,6 @@ def _dense(name: str, units: int, path: str | None = None, **attrs: Any) -> Modu
     path = path or name
     params = {"kernel": f"{path}/kernel", "bias": f"{path}/bias"}
     return Module(name, op="core:dense", attrs={"units": units, **attrs}, params=params)
-
-
-def _input(name: str, *shape: int, dtype: str = "float32", **attrs: Any) -> Module:
-    return Module(name, op="core:input", attrs={"shape": [None, *shape], "dtype": dtype, **attrs})
-
-
-def _graph(name: str, modules: list[Module], calls: list[Call], inputs: Any, outputs: Any) -> Module:
-    return Module(name, "graph", "core:graph", modules=modules, graph=Graph(inputs, outputs, calls))
 
 
 def _out(call: str, index: int = 0) -> OutputRef:
@@ -63,7 +55,7 @@ def _classifier(tools: SimpleNamespace) -> Model:
         params={role: f"bn/{role}" for role in ("gamma", "beta", "moving_mean", "moving_variance")},
     )
     modules = [
-        _input("x", 3),
+        core_input("x", 3),
         _dense("a", 4, activation="relu", regularizers={"kernel": l2}),
         norm,
         Module("drop", op="core:dropout", attrs={"rate": 0.5}),
@@ -93,7 +85,7 @@ def _classifier(tools: SimpleNamespace) -> Model:
         "b/bias": _draw(2),
     }
     loss = ObjectValue("core:losses.sparse_categorical_crossentropy", {})
-    root = _graph("model", modules, calls, [_out("x")], _out("b"))
+    root = core_graph("model", modules, calls, [_out("x")], _out("b"))
     return Model(config=Config(root), weights=tools.weights_of(variables), training=Training(loss=loss))
 
 
@@ -167,9 +159,9 @@ def test_frozen_statistics_stay(tools: SimpleNamespace) -> None:
 @pytest.mark.clause("JX-6@898cba")
 def test_random_ops_draw_from_the_key(tools: SimpleNamespace) -> None:
     """Dropout draws from `rng` alone: the same for the same key, another for each call, none at inference."""
-    modules = [_input("x", 400), Module("drop", op="core:dropout", attrs={"rate": 0.25})]
+    modules = [core_input("x", 400), Module("drop", op="core:dropout", attrs={"rate": 0.25})]
     calls = [Call("x", "x"), Call("one", "drop", [_out("x")]), Call("two", "drop", [_out("x")])]
-    root = _graph("model", modules, calls, [_out("x")], [_out("one"), _out("two")])
+    root = core_graph("model", modules, calls, [_out("x")], [_out("one"), _out("two")])
     function = _function(Model(config=Config(root), weights=tools.weights_of({})))
     x = np.ones((50, 400), "float32")
     (one, two), _ = function.apply({}, x, training=True, rng=jax.random.key(1))
@@ -236,15 +228,15 @@ def test_recurrent_dropout_is_one_draw_for_all_steps(op: str, tools: SimpleNames
 @pytest.mark.clause("JX-4@52f12d")
 def test_shared_and_nested_modules_are_one(tools: SimpleNamespace) -> None:
     """A module called twice, a nested graph, a shared place of a module and a parameter use the same variables."""
-    inner = _graph(
+    inner = core_graph(
         "inner",
-        [_input("in", 3), Module("again", "shared", target="a")],
+        [core_input("in", 3), Module("again", "shared", target="a")],
         [Call("in", "in"), Call("again", "again", [_out("in")])],
         [_out("in")],
         _out("again"),
     )
     modules = [
-        _input("x", 3),
+        core_input("x", 3),
         _dense("a", 3),
         inner,
         Module("p", op="core:parameter", params={"value": "p/value"}),
@@ -267,7 +259,7 @@ def test_shared_and_nested_modules_are_one(tools: SimpleNamespace) -> None:
         "one/kernel": _draw(3, 2),
         "one/bias": _draw(2),
     }
-    root = _graph("model", modules, calls, [_out("x")], {"y": _out("steps")})
+    root = core_graph("model", modules, calls, [_out("x")], {"y": _out("steps")})
     model = Model(config=Config(root), weights=tools.weights_of(variables))
     function, x = _function(model), _draw(4, 3)
     wanted = evaluate(model, [x])
@@ -282,9 +274,9 @@ def test_shared_and_nested_modules_are_one(tools: SimpleNamespace) -> None:
 @pytest.mark.clause("JX-4@52f12d")
 def test_inputs_in_every_form(tools: SimpleNamespace) -> None:
     """Inputs are taken one by one, as a list and by name, and refused in another number."""
-    modules = [_input("x", 3), _input("y", 3), Module("sub", op="core:sub")]
+    modules = [core_input("x", 3), core_input("y", 3), Module("sub", op="core:sub")]
     calls = [Call("x", "x"), Call("y", "y"), Call("sub", "sub", [_out("x"), _out("y")])]
-    root = _graph("model", modules, calls, [_out("x"), _out("y")], [_out("sub")])
+    root = core_graph("model", modules, calls, [_out("x"), _out("y")], [_out("sub")])
     function = _function(Model(config=Config(root), weights=tools.weights_of({})))
     x, y = _draw(2, 3), _draw(2, 3)
     forms = [function.apply({}, x, y), function.apply({}, [x, y]), function.apply({}, {"y": y, "x": x})]
@@ -301,7 +293,7 @@ def test_inputs_in_every_form(tools: SimpleNamespace) -> None:
 def test_masks_are_carried(tools: SimpleNamespace) -> None:
     """A mask made by an embedding reaches the recurrent op behind an op that keeps it, and the loss of a sequence."""
     modules = [
-        _input("ids", 5, dtype="int32"),
+        core_input("ids", 5, dtype="int32"),
         Module(
             "emb",
             op="core:embedding",
@@ -328,7 +320,7 @@ def test_masks_are_carried(tools: SimpleNamespace) -> None:
         "lstm/recurrent_kernel": _draw(2, 8),
         "lstm/bias": _draw(8),
     }
-    root = _graph("model", modules, calls, [_out("ids")], _out("lstm"))
+    root = core_graph("model", modules, calls, [_out("ids")], _out("lstm"))
     loss = ObjectValue("core:losses.mean_squared_error", {})
     model = Model(config=Config(root), weights=tools.weights_of(variables), training=Training(loss=loss))
     function, ids = _function(model), np.array([[1, 2, 0, 4, 0], [0, 3, 3, 5, 1]], "int32")
@@ -430,10 +422,10 @@ def test_precision_is_the_modules(tools: SimpleNamespace) -> None:
     """A module computes in its compute dtype and one without in float32 at least; `dtype` is for all modules."""
     x = _draw(8, 16)
     half = {"variable_dtype": "float32", "compute_dtype": "bfloat16"}
-    modules = [_input("x", 16), _dense("a", 16, precision=half), _dense("b", 4)]
+    modules = [core_input("x", 16), _dense("a", 16, precision=half), _dense("b", 4)]
     calls = [Call("x", "x"), Call("a", "a", [_out("x")]), Call("b", "b", [_out("a")])]
     variables = {"a/kernel": _draw(16, 16), "a/bias": _draw(16), "b/kernel": _draw(16, 4), "b/bias": _draw(4)}
-    root = _graph("model", modules, calls, [_out("x")], [_out("a"), _out("b")])
+    root = core_graph("model", modules, calls, [_out("x")], [_out("a"), _out("b")])
     model = Model(config=Config(root), weights=tools.weights_of(variables))
     function = _function(model)
     first, second = function.apply(function.params, x)
@@ -528,24 +520,11 @@ def test_time_distributed_trains_step_by_step(tools: SimpleNamespace) -> None:
     assert len(updates) == 2
 
 
-def _remasked(kind: str, given: Any) -> Model:
-    """A mean over steps in a chain or a graph, whose call gives a mask or null in the place of what its input has."""
-    mean = Module("mean", op="core:global_avg_pool")
-    inner = Module("inner", op="core:sequential", modules=[mean])
-    if kind == "graph":
-        calls = [Call("v", "v"), Call("mean", "mean", [_out("v")])]
-        inner = _graph("inner", [_input("v", 3, 1), mean], calls, [_out("v")], _out("mean"))
-    modules = [_input("x", 3, 1), _input("m", 3, dtype="bool"), Module("made", op="core:masking"), inner]
-    calls = [Call("x", "x"), Call("m", "m"), Call("made", "made", [_out("x")])]
-    calls += [Call("inner", "inner", [_out("made")], {"mask": given})]
-    return Model(config=Config(_graph("g", modules, calls, [_out("x"), _out("m")], _out("inner"))), weights=Weights())
-
-
 @pytest.mark.clause("CV-13@18074f")
 @pytest.mark.parametrize("kind", ["chain", "graph"])
 @pytest.mark.parametrize(("given", "expected"), [(None, 3.0), (OutputRef("m", 0), 1.0), ([OutputRef("m", 0)], 1.0)])
 def test_a_module_of_modules_takes_the_mask_of_its_call(kind: str, given: Any, expected: float) -> None:
     """A chain and a graph hand on the mask of their call, and with null that of their input."""
     x, mask = np.array([[[0.0], [2.0], [4.0]]], "float32"), np.array([[True, True, False]])
-    function = _function(_remasked(kind, given))
+    function = _function(remasked(kind, given))
     assert np.asarray(function.apply({}, x, mask)).tolist() == [[expected]]

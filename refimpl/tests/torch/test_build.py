@@ -15,12 +15,11 @@ import pytest
 
 import etui
 from etui.canonical.values import ObjectValue, OutputRef
-from etui.containers.config import Call, Config, Graph, Module
-from etui.containers.weights import Weights
+from etui.containers.config import Module
 from etui.core.evaluate import evaluate
 from etui.errors import InvalidError, TransferError, UsageError
-from etui.model import Model
 from etui.report import Report
+from etui.testing.runnable import remasked
 
 torch = pytest.importorskip("torch")
 
@@ -388,32 +387,11 @@ def _out(call: str) -> OutputRef:
     return OutputRef(call, 0)
 
 
-def _input(name: str, *shape: int, dtype: str = "float32") -> Module:
-    return Module(name, op="core:input", attrs={"shape": [None, *shape], "dtype": dtype})
-
-
-def _graph(name: str, modules: list[Module], calls: list[Call], inputs: Any, outputs: Any) -> Module:
-    return Module(name, "graph", "core:graph", modules=modules, graph=Graph(inputs, outputs, calls))
-
-
-def _remasked(kind: str, given: Any) -> Model:
-    """A mean over steps in a chain or a graph, whose call gives a mask or null in the place of what its input has."""
-    mean = Module("mean", op="core:global_avg_pool")
-    inner = Module("inner", op="core:sequential", modules=[mean])
-    if kind == "graph":
-        calls = [Call("v", "v"), Call("mean", "mean", [_out("v")])]
-        inner = _graph("inner", [_input("v", 3, 1), mean], calls, [_out("v")], _out("mean"))
-    modules = [_input("x", 3, 1), _input("m", 3, dtype="bool"), Module("made", op="core:masking"), inner]
-    calls = [Call("x", "x"), Call("m", "m"), Call("made", "made", [_out("x")])]
-    calls += [Call("inner", "inner", [_out("made")], {"mask": given})]
-    return Model(config=Config(_graph("g", modules, calls, [_out("x"), _out("m")], _out("inner"))), weights=Weights())
-
-
 @pytest.mark.clause("CV-13@18074f")
 @pytest.mark.parametrize("kind", ["chain", "graph"])
 @pytest.mark.parametrize(("given", "expected"), [(None, 3.0), (OutputRef("m", 0), 1.0), ([OutputRef("m", 0)], 1.0)])
 def test_a_module_of_modules_takes_the_mask_of_its_call(kind: str, given: Any, expected: float) -> None:
     """A chain and a graph hand on the mask of their call, and with null that of their input."""
     x, mask = np.array([[[0.0], [2.0], [4.0]]], "float32"), np.array([[True, True, False]])
-    module = to_module(_remasked(kind, given))
+    module = to_module(remasked(kind, given))
     assert module(torch.from_numpy(x), torch.from_numpy(mask)).tolist() == [[expected]]

@@ -90,7 +90,7 @@ def models(folder: Path) -> dict[str, Path]:
         "chain": lambda: view_models.chain(5000),
         "doubled": lambda: Model(config=Config(view_models.doubled(40))),
         "everything": everything,
-        "grown": lambda: Model(config=Config(view_models.doubled(40, GROWING, (None, 4, 4)))),
+        "grown": lambda: Model(config=Config(view_models.doubled(40, GROWING, (4, 4)))),
         "hostile": view_models.hostile,
         "pictures": view_models.pictures,
         "trained": lambda: view_models.trained(0),
